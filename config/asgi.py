@@ -1,0 +1,38 @@
+"""The web process. It refuses to start on a database that would not keep creators apart."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from shared.config.env_constants import use_settings
+
+use_settings()
+
+import django  # noqa: E402
+
+django.setup()
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from apps.knowledge.consumers import DocumentsConsumer  # noqa: E402
+from shared.body_limit import BodyLimit  # noqa: E402
+from shared.tenancy.checks import refuse_unfit_database  # noqa: E402
+
+_ROOM_FOR_FORM_FIELDS = 64 * 1024
+
+# On a thread: some servers import this module inside a running event loop.
+with ThreadPoolExecutor(1) as _thread:
+    _thread.submit(refuse_unfit_database).result()
+
+application = ProtocolTypeRouter(
+    {
+        "http": BodyLimit(
+            get_asgi_application(),
+            upload_paths=("/api/v1/documents", "/documents"),
+            upload_bytes=settings.MAX_UPLOAD_BYTES + _ROOM_FOR_FORM_FIELDS,
+            other_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+        ),
+        "websocket": URLRouter([path("ws", DocumentsConsumer.as_asgi())]),
+    }
+)

@@ -1,0 +1,61 @@
+"""Every address of the hub, in one table."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.staticfiles.views import serve
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+
+from config.api import api
+from shared.exceptions import BadRequest, HubError, NotFound, PermissionDenied
+from shared.http import answer_error
+from shared.observability.health import live, ready
+from shared.observability.metrics import metrics
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="knowledge:documents"), name="home"),
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.knowledge.urls")),
+    path("api/v1/", api.urls),
+    path("admin/", admin.site.urls),
+    path("health/live", live, name="live"),
+    path("health/ready", ready, name="ready"),
+    path("metrics", metrics, name="metrics"),
+]
+if not settings.PRODUCTION:
+    # In production the web server serves the collected files itself.
+    urlpatterns.append(re_path(r"^static/(?P<path>.+)$", serve, {"insecure": True}))
+
+
+class FormExpired(PermissionDenied):
+    """This form is too old or came from another site. Open the page again and send it once more."""
+
+    code = "csrf_failed"
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without a valid CSRF token."""
+    return answer_error(request, FormExpired())
+
+
+def handler400(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """A request that Django refused."""
+    return answer_error(request, BadRequest())
+
+
+def handler403(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """Something that is not allowed."""
+    return answer_error(request, exception if isinstance(exception, HubError) else PermissionDenied())
+
+
+def handler404(request: HttpRequest, exception: Any = None) -> HttpResponse:
+    """An address that does not exist."""
+    return answer_error(request, NotFound("There is nothing at this address."))
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    """A defect. The log has it under the request's id; the answer says nothing of it."""
+    return answer_error(request, Exception())

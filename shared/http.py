@@ -1,0 +1,127 @@
+"""What the doors for HTTP share: the answer to an error, and middleware that only pages pay for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
+from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoFrameOptions
+from django.middleware.csp import ContentSecurityPolicyMiddleware as DjangoContentPolicy
+from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
+from django.middleware.security import SecurityMiddleware as DjangoSecurity
+from django_htmx.middleware import HtmxMiddleware as DjangoHtmx
+
+from shared.exceptions import from_exception, page_response, problem_response
+
+type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether a machine asks, which wants JSON, or a person, who wants a page."""
+    return request.path.startswith(settings.MACHINE_PATHS)
+
+
+def answer_error(request: HttpRequest, error: BaseException) -> HttpResponse:
+    """Render any exception for the door it reached: problem+json for the API, a page for people."""
+    hub_error = from_exception(error)
+    return problem_response(request, hub_error) if is_api(request) else page_response(request, hub_error)
+
+
+class _PagesOnly:
+    """Skip a middleware of Django's for the API and the probes: each costs two hops to a thread.
+
+    The API has no cookies, so no sessions, no CSRF and no messages; its headers come from `ApiHeadersMiddleware`.
+    """
+
+    get_response: Any
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        if is_api(request):
+            response: HttpResponseBase = await self.get_response(request)
+            return response
+        page: HttpResponseBase = await super().__acall__(request)  # type: ignore[misc]
+        return page
+
+
+class SecurityMiddleware(_PagesOnly, DjangoSecurity):
+    """Django's, for pages."""
+
+
+class SessionMiddleware(_PagesOnly, DjangoSessions):
+    """Django's, for pages."""
+
+
+class CsrfViewMiddleware(_PagesOnly, DjangoCsrf):
+    """Django's, for pages."""
+
+
+class AuthenticationMiddleware(_PagesOnly, DjangoAuthentication):
+    """Django's, for pages."""
+
+
+class MessageMiddleware(_PagesOnly, DjangoMessages):
+    """Django's, for pages."""
+
+
+class XFrameOptionsMiddleware(_PagesOnly, DjangoFrameOptions):
+    """Django's, for pages."""
+
+
+class ContentSecurityPolicyMiddleware(_PagesOnly, DjangoContentPolicy):
+    """Django's, for pages."""
+
+
+class HtmxMiddleware(DjangoHtmx):
+    """Sets `request.htmx`. Native async already, and cheap."""
+
+
+class ApiHeadersMiddleware:
+    """The security headers of API answers: never cached by a proxy, never sniffed, never framed."""
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = await self.get_response(request)
+        if is_api(request):
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            response.headers.setdefault("X-Frame-Options", "DENY")
+            response.headers.setdefault("Referrer-Policy", "no-referrer")
+            if settings.SECURE_HSTS_SECONDS and request.is_secure():
+                response.headers.setdefault(
+                    "Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
+                )
+        return response
+
+
+class ParseUploadsMiddleware:
+    """Read a form or an upload on a thread, before a view touches it: Django would parse it on the event loop.
+
+    The API's are parsed only for somebody who is signed in, so that strangers cannot make the hub write files.
+    """
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        multipart = (request.content_type or "").startswith("multipart/form-data")
+        if request.method == "POST" and multipart and getattr(request, "actor", None) is not None:
+            try:
+                await asyncio.to_thread(lambda: (request.POST, request.FILES))
+            except Exception as error:
+                return answer_error(request, error)
+        return await self.get_response(request)

@@ -1,0 +1,135 @@
+"""How a door calls a service: one creator's scope, one transaction, one hop to a database thread.
+
+Services are synchronous and touch the database only; doors are asynchronous and never do. The hop is the one place
+where the two meet. See docs/decisions/0002-sync-services-one-hop.md.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Concatenate, Protocol
+from uuid import UUID
+
+import structlog
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import connections, transaction
+from django.utils import timezone
+
+from shared.tenancy.actor import Actor
+from shared.tenancy.names import group_name
+from shared.tenancy.scope import creator_scope
+
+log = structlog.get_logger(__name__)
+
+_ANNOUNCE_SECONDS = 2.0  # news that Redis does not take by then is dropped: a page reads the rows anyway
+_news: ContextVar[list[tuple[str, dict[str, Any]]] | None] = ContextVar("news", default=None)
+
+
+class Hop(Protocol):
+    """Runs a synchronous function off the event loop and hands back its result."""
+
+    async def __call__[R](self, function: Callable[[], R]) -> R: ...
+
+
+class ThreadHop:
+    """A hop to a pool of database threads. Each leaves its connection to the pool when the work is done.
+
+    A client that goes away cancels the wait, not the work: what was running commits or rolls back by itself.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="database")
+
+    async def __call__[R](self, function: Callable[[], R]) -> R:
+        return await sync_to_async(self._finish, thread_sensitive=False, executor=self._pool)(function)
+
+    def _finish[R](self, function: Callable[[], R]) -> R:
+        try:
+            return function()
+        finally:
+            connections.close_all()
+
+
+class SameThreadHop:
+    """Stays on the thread that runs the test, so that its transaction sees, and undoes, what services write."""
+
+    async def __call__[R](self, function: Callable[[], R]) -> R:
+        return await sync_to_async(function, thread_sensitive=True)()
+
+
+_hop: Hop | None = None
+
+
+def database_hop() -> Hop:
+    """The hop in use, made at first need."""
+    global _hop
+    if _hop is None:
+        _hop = ThreadHop(settings.DATABASE_THREADS)
+    return _hop
+
+
+def use_hop(hop: Hop | None) -> None:
+    """Replace the hop: tests whose transaction is rolled back stay on their own thread. None: the default again."""
+    global _hop
+    _hop = hop
+
+
+async def run_as[**P, R](
+    actor: Actor, service: Callable[Concatenate[Actor, P], R], /, *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Run `service(actor, ...)` for the actor's creator, in one transaction, on a database thread.
+
+    The scope is open around the transaction, so that what runs on commit still has it. News that the service
+    announced goes out after the commit; when it fails, nothing was written and nothing is announced.
+    """
+    with creator_scope(actor.creator_id):
+        return await _in_one_transaction(partial(service, actor, *args, **kwargs))
+
+
+async def run_global[**P, R](service: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a service that belongs to no creator: sign-in, probes, the queue. Tenant tables refuse it."""
+    return await _in_one_transaction(partial(service, *args, **kwargs))
+
+
+async def _in_one_transaction[R](call: Callable[[], R]) -> R:
+    news: list[tuple[str, dict[str, Any]]] = []
+    token = _news.set(news)
+    try:
+        result = await database_hop()(lambda: _atomically(call))
+    finally:
+        _news.reset(token)
+    if news:
+        await _deliver(news)
+    return result
+
+
+def _atomically[R](call: Callable[[], R]) -> R:
+    with transaction.atomic():
+        return call()
+
+
+def announce(type: str, id: UUID, **data: Any) -> None:
+    """Tell the creator's open pages that something changed, once the transaction has committed.
+
+    Ids, states and numbers only, no text of the creator's: a page that wants more asks, and is checked again.
+    """
+    news = _news.get()
+    if news is None:
+        raise RuntimeError("announce() is for services: call the service through run_as()")
+    event = {"type": type, "id": str(id), "at": timezone.now().isoformat(), "data": data}
+    news.append((group_name("events"), event))
+
+
+async def _deliver(news: list[tuple[str, dict[str, Any]]]) -> None:
+    layer = get_channel_layer()
+    try:
+        async with asyncio.timeout(_ANNOUNCE_SECONDS):
+            for group, event in news:
+                await layer.group_send(group, {"type": "hub.event", "event": event})
+    except Exception as error:
+        # The rows are committed and true; live news is a convenience and may be lost with Redis.
+        log.warning("announce_failed", error=type(error).__name__, events=len(news))
