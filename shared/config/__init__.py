@@ -1,0 +1,1 @@
+"""Configuration: what the hub reads from its surroundings."""
