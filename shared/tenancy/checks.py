@@ -20,7 +20,8 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connections, models
 
 from shared.exceptions import HubError
-from shared.tenancy.models import TenantManager, is_tenant_model
+from shared.tenancy.keys import is_tenant_model
+from shared.tenancy.models import TenantManager
 from shared.tenancy.policies import Finding, role_findings, table_findings
 
 

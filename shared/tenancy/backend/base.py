@@ -17,7 +17,7 @@ from psycopg import sql as pgsql
 from psycopg.pq import TransactionStatus
 
 from shared.tenancy.backend.schema import TenantSchemaEditor
-from shared.tenancy.models import is_tenant_model
+from shared.tenancy.keys import is_tenant_model
 from shared.tenancy.policies import SETTING
 from shared.tenancy.scope import ScopeSwitch, current_creator
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.backends.postgresql import compiler
 
-from shared.tenancy.models import TENANT_TABLES
+from shared.tenancy.keys import TENANT_TABLES
 from shared.tenancy.scope import require_creator
 
 

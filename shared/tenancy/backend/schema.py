@@ -9,7 +9,7 @@ from django.db import NotSupportedError
 from django.db.backends.ddl_references import Columns
 from django.db.backends.postgresql import schema
 
-from shared.tenancy.models import CreatorKey, is_tenant_model
+from shared.tenancy.keys import CreatorKey, is_tenant_model
 from shared.tenancy.policies import POLICY_NAME, POLICY_SQL
 
 
