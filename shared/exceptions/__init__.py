@@ -1,0 +1,40 @@
+"""Everything that can go wrong with a request, and its one rendering per door."""
+
+from shared.exceptions.errors import (
+    BadRequest,
+    Conflict,
+    HubError,
+    InternalError,
+    MethodNotAllowed,
+    NotAuthenticated,
+    NotFound,
+    PayloadTooLarge,
+    PermissionDenied,
+    RateLimited,
+    ServiceUnavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from shared.exceptions.mapping import from_exception
+from shared.exceptions.rendering import close_code, page_response, problem_body, problem_response
+
+__all__ = [
+    "BadRequest",
+    "Conflict",
+    "HubError",
+    "InternalError",
+    "MethodNotAllowed",
+    "NotAuthenticated",
+    "NotFound",
+    "PayloadTooLarge",
+    "PermissionDenied",
+    "RateLimited",
+    "ServiceUnavailable",
+    "UnsupportedMediaType",
+    "ValidationFailed",
+    "close_code",
+    "from_exception",
+    "page_response",
+    "problem_body",
+    "problem_response",
+]
