@@ -1,0 +1,73 @@
+"""Every reason why a document can fail, each as one plain sentence and what to do about it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a creator reads next to a failed document."""
+
+    code: str
+    sentence: str
+    action: str
+
+
+FAILURES = {
+    failure.code: failure
+    for failure in (
+        Failure(
+            "password_protected",
+            "This file is protected with a password.",
+            "Save a copy without the password and upload the copy.",
+        ),
+        Failure("empty", "There is no text in this file.", "Check that it is the right file and upload it again."),
+        Failure(
+            "image_only",
+            "This file holds only images or blank pages, so there is no text to read.",
+            "Run it through text recognition (OCR) and upload the result.",
+        ),
+        Failure(
+            "corrupt",
+            "This file is damaged and cannot be read.",
+            "Open it on your computer, save it again and upload the new copy.",
+        ),
+        Failure(
+            "unsupported_type",
+            "This is not a PDF, Word (.docx), text, Markdown or HTML file, whatever its name says.",
+            "Export it in one of these formats and upload that.",
+        ),
+        Failure(
+            "too_slow",
+            "Reading this file takes longer than the hub allows.",
+            "Split it into smaller files and upload those.",
+        ),
+        Failure(
+            "too_big",
+            "Reading this file needs more memory than the hub allows.",
+            "Split it into smaller files, or remove large images, and upload the result.",
+        ),
+        Failure(
+            "file_missing",
+            "The stored file is no longer there.",
+            "Delete this document and upload the file again.",
+        ),
+        Failure(
+            "not_searchable",
+            "The text was stored, but a search did not find it.",
+            "Process the document again; if that does not help, tell the operator of this hub.",
+        ),
+        Failure(
+            "internal",
+            "Something went wrong on our side while this file was processed.",
+            "Process the document again in a while; if that does not help, tell the operator of this hub.",
+        ),
+    )
+}
+
+
+class ExtractionFailed(Exception):
+    """A document cannot be processed, and trying again would not help."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.failure = FAILURES[code]

@@ -1,0 +1,111 @@
+"""The worker's side of extraction: start the child, watch its clock and memory, judge how it ended."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from apps.knowledge.extraction.failures import ExtractionFailed
+from apps.knowledge.extraction.sections import Section
+
+_ROOT = Path(__file__).resolve().parents[3]
+_WATCH_SECONDS = 0.05
+# Text beyond this is no document a person wrote, and would be held in the worker's own memory.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The text of a document, in reading order."""
+
+    sections: list[Section]
+
+    @property
+    def page_count(self) -> int | None:
+        """The last page that has text; None for formats without pages."""
+        return max((section.page for section in self.sections if section.page), default=None)
+
+
+async def extract(path: Path, media_type: str, *, seconds: int, memory_bytes: int) -> Extracted:
+    """Read a file in a child process of its own, bounded in time and memory and cut off from the network.
+
+    Raises `ExtractionFailed`. Cancelling this kills the child and everything it started.
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "apps.knowledge.extraction.child",
+        *(str(path), media_type, str(seconds), str(memory_bytes), str(os.getpid())),
+        cwd=_ROOT,
+        # The hub's secrets are in its environment; a file that takes the child over should find none.
+        env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    watch = asyncio.create_task(_watch_memory(child.pid, memory_bytes))
+    try:
+        async with asyncio.timeout(seconds):
+            answer, errors = await asyncio.gather(_read(child.stdout), _read(child.stderr, keep=8192))
+            status = await child.wait()
+    except TimeoutError:
+        raise ExtractionFailed("too_slow") from None
+    finally:
+        watch.cancel()
+        _kill(child)
+        await child.wait()
+    outgrown = watch.done() and not watch.cancelled()
+    return _judge(status, answer, errors, outgrown=outgrown)
+
+
+def _judge(status: int, answer: bytes, errors: bytes, *, outgrown: bool) -> Extracted:
+    if outgrown or b"memory allocation of" in errors or b"MemoryError" in errors or b"bad_alloc" in errors:
+        raise ExtractionFailed("too_big")
+    if status == -signal.SIGXCPU:
+        raise ExtractionFailed("too_slow")
+    if status != 0:
+        # A reader that crashes on a file has met a file that no reader should have to open.
+        raise ExtractionFailed("corrupt")
+    said = json.loads(answer)
+    if "failure" in said:
+        raise ExtractionFailed(said["failure"])
+    return Extracted([Section(text, page, heading) for text, page, heading in said["sections"]])
+
+
+async def _read(stream: asyncio.StreamReader | None, *, keep: int = MAX_ANSWER_BYTES) -> bytes:
+    """Everything a stream says. Standard output beyond its limit ends the matter; errors are only cut off."""
+    assert stream is not None
+    parts, size = [], 0
+    while part := await stream.read(1 << 16):
+        size += len(part)
+        if size <= keep:
+            parts.append(part)
+        elif keep == MAX_ANSWER_BYTES:
+            raise ExtractionFailed("too_big")
+    return b"".join(parts)
+
+
+async def _watch_memory(pid: int, limit: int) -> None:
+    """Return, having killed the child, once it holds more than `limit` bytes; wait for ever otherwise."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    statm = Path(f"/proc/{pid}/statm")
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        try:
+            resident = int(statm.read_text().split()[1]) * page
+        except (OSError, IndexError, ValueError):
+            continue  # gone, or a system without /proc, where the child's own limit has to do
+        if resident > limit:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            return
+
+
+def _kill(child: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

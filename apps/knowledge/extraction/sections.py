@@ -1,0 +1,129 @@
+"""Extracted text as sections: what lies on one page, or under one heading."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_LIGATURES = str.maketrans(
+    {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\u00ad": None, "\ufeff": None}
+)
+_FENCE = re.compile(r"^\s{0,3}(```|~~~)")
+_ATX_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s+(.*?))?(?:\s+#+)?\s*$")
+_SETEXT_UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
+_TABLE_RULE = re.compile(r"^\s*\|?(\s*:?-{3,}:?\s*\|)+(\s*:?-{3,}:?\s*)?$")
+_NOTE_DEFINITION = re.compile(r"^\[\^[^\]\s]+\]:\s*", re.M)
+_NOTE_REFERENCE = re.compile(r"\[\^[^\]\s]+\]")
+_IMAGE = re.compile(r"!\[([^\]]*)\]\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
+_STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]+?)(?<=[^\s\\])\*(?![\w*])")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+# A line this long was probably broken by the margin of the page, not by its author.
+_FULL_LINE = 45
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of text with one place: a page (counted from 1) or a heading ("" where there is none)."""
+
+    text: str
+    page: int | None = None
+    heading: str = ""
+
+
+def normalise(text: str) -> str:
+    """Text that a database column takes and a search can match: NFC, plain line ends, no control characters."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").translate(_LIGATURES)
+    text = unicodedata.normalize("NFC", text)
+    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    text = re.sub(r"[^\S\n]+$", "", "".join(kept), flags=re.M)
+    return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
+
+
+def reflow(text: str) -> str:
+    """Join the lines that a page's margin broke, so that passages end where sentences do."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if lines and line.strip() and len(lines[-1]) >= _FULL_LINE and not lines[-1].endswith((".", ":", "!", "?")):
+            lines[-1] = f"{lines[-1]} {line.strip()}"
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def markdown_sections(markdown: str) -> list[Section]:
+    """Cut Markdown at its headings (not those inside code). Each section's text begins with its heading."""
+    sections: list[Section] = []
+    heading, body = "", []
+    for line, title in _lines_with_headings(markdown):
+        if title is None:
+            body.append(line)
+            continue
+        sections += _section(heading, body)
+        heading, body = title, []
+    return sections + _section(heading, body)
+
+
+def _section(heading: str, body: list[str]) -> list[Section]:
+    text = plain("\n".join(body))
+    # A heading with nothing under it still carries words; it is dropped only when it has none itself.
+    parts = [part for part in (heading, text) if part.strip()]
+    return [Section("\n\n".join(parts), heading=heading[:200])] if parts else []
+
+
+def _lines_with_headings(markdown: str) -> list[tuple[str, str | None]]:
+    """Each line with the heading it makes, or None."""
+    lines = markdown.split("\n")
+    found: list[tuple[str, str | None]] = []
+    start = _end_of_front_matter(lines)
+    found += [(line, None) for line in lines[1 : start - 1]] if start else []
+    fenced = ""
+    for line in lines[start:]:
+        fence = _FENCE.match(line)
+        if fence and (not fenced or fence[1] == fenced):
+            fenced = "" if fenced else fence[1]
+            found.append(("", None))
+        elif fenced:
+            found.append((line, None))
+        elif match := _ATX_HEADING.match(line):
+            found.append((line, _title(match[1] or "")))
+        elif _SETEXT_UNDERLINE.match(line) and _may_be_heading(found):
+            found[-1] = (found[-1][0], _title(found[-1][0]))
+        else:
+            found.append((line, None))
+    return found
+
+
+def _end_of_front_matter(lines: list[str]) -> int:
+    if lines and lines[0].strip() == "---":
+        for number, line in enumerate(lines[1:200], start=1):
+            if line.strip() in ("---", "..."):
+                return number + 1
+    return 0
+
+
+def _may_be_heading(found: list[tuple[str, str | None]]) -> bool:
+    if not found or found[-1][1] is not None:
+        return False
+    line, before = found[-1][0].strip(), found[-2][0].strip() if len(found) > 1 else ""
+    return bool(line) and not line.startswith(("|", ">", "-", "*", "#")) and not before
+
+
+def _title(markdown: str) -> str:
+    return " ".join(plain(markdown).split())
+
+
+def plain(markdown: str) -> str:
+    """Markdown without its marks: what a reader would see, with no address or picture in it."""
+    text = "\n".join(_plain_line(line) for line in markdown.split("\n") if not _TABLE_RULE.match(line))
+    text = _NOTE_REFERENCE.sub("", _NOTE_DEFINITION.sub("", text))
+    text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
+    text = _EMPHASIS.sub(r"\1", _STRONG.sub(r"\2", text))
+    return normalise(_ESCAPE.sub(r"\1", text)).strip()
+
+
+def _plain_line(line: str) -> str:
+    stripped = line.strip()
+    if len(stripped) > 1 and stripped.startswith("|") and stripped.endswith("|"):
+        return " | ".join(cell.strip() for cell in stripped[1:-1].split("|"))
+    return line
