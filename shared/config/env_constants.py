@@ -77,6 +77,7 @@ REGISTRY: tuple[Variable, ...] = (
     # Database
     Variable("DATABASE_URL", POSTGRES, LOCAL_DATABASE.format(role="hub_app"), "Postgres as hub_app; may go through PgBouncer.", required=True, secret=True),
     Variable("DATABASE_OWNER_URL", POSTGRES, None, "Postgres as hub_owner: migrations only. The web and the worker do without it.", secret=True, development=LOCAL_DATABASE.format(role="hub_owner"), testing=LOCAL_DATABASE.format(role="hub_owner")),
+    Variable("DATABASE_ADMIN_URL", POSTGRES, None, "Postgres as a role that may make roles, databases and extensions: python -m shared.embedded.bootstrap only.", secret=True),
     Variable("DATABASE_DIRECT_URL", POSTGRES, lambda: get_env_text("DATABASE_URL"), "Postgres as hub_app without a pooler, for the worker's LISTEN. Default: DATABASE_URL.", secret=True),
     Variable("DATABASE_THREADS", kinds.whole(1, 256), "8", "Threads of one web process that talk to the database."),
     Variable("DATABASE_POOL_SIZE", kinds.whole(1, 256), "8", "Connections that one process keeps at most."),
@@ -98,6 +99,7 @@ REGISTRY: tuple[Variable, ...] = (
     Variable("TRUSTED_PROXIES", kinds.networks(), "", "Proxies whose X-Forwarded-For and X-Request-ID are believed."),
     Variable("CORS_ORIGINS", kinds.origins(), "", "Other origins whose scripts may call the API. Empty: none."),
     Variable("METRICS_TOKEN", kinds.long_secret(16), None, "Bearer token that opens /metrics to other machines. Absent: this machine only.", secret=True),
+    Variable("PROMETHEUS_MULTIPROC_DIR", kinds.folder(), None, "Where the processes of one machine share what they counted; emptied at every start."),
     Variable("PORT", kinds.whole(1, 65535), "8000", "Where the web server listens."),
     Variable("WEB_WORKERS", kinds.whole(1, 64), "2", "Web processes."),
     # Sessions and tokens
@@ -220,6 +222,12 @@ def environment_problems() -> list[str]:
 def use_settings(module: str = "config.settings") -> None:
     """Name the settings for Django unless the surroundings name others. For manage.py, asgi.py, the worker."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", module)
+
+
+def choose(**values: str) -> None:
+    """Set variables for this process and its children: the launcher's and the tests' servers."""
+    for name, value in values.items():
+        os.environ[_variable(name).name] = value
 
 
 def child_environment(**overrides: str | None) -> dict[str, str]:
