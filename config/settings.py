@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils.csp import CSP
 
 from shared.config.env_constants import PROJECT_ROOT, get_env_value, hub_environment, validate_environment
+from shared.observability.logs import configure_logging
 
 validate_environment()
 
@@ -61,6 +62,7 @@ MIDDLEWARE = [
     "shared.http.CsrfViewMiddleware",
     "shared.http.MessageMiddleware",
     "shared.http.HtmxMiddleware",
+    "shared.http.ErrorsMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -279,3 +281,4 @@ PROCRASTINATE_ON_APP_READY = None
 # ---- Logs: ours is structlog; Django's own configuration is left out
 
 LOGGING_CONFIG = None
+configure_logging()

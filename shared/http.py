@@ -125,3 +125,21 @@ class ParseUploadsMiddleware:
             except Exception as error:
                 return answer_error(request, error)
         return await self.get_response(request)
+
+
+class ErrorsMiddleware:
+    """Renders what a page's view raised, where Django would answer with a bare 500. The API's goes through ninja."""
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return await self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        """Called by Django for a view that raised."""
+        return answer_error(request, error)

@@ -105,7 +105,9 @@ async def answer_once(
     return response
 
 
-def _read_key(request: HttpRequest, actor: Actor | None, owner: str, fingerprint: bytes | None) -> _Key | None:
+def _read_key(
+    request: HttpRequest, actor: Actor | None, owner: str, fingerprint: bytes | None
+) -> _Key | None:
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None

@@ -56,5 +56,7 @@ class Actor:
     def from_job(cls, carried: dict[str, str]) -> Self:
         """The actor that `to_job` wrote down."""
         return cls(
-            user_id=UUID(carried["user_id"]), creator_id=UUID(carried["creator_id"]), role=Role(carried["role"])
+            user_id=UUID(carried["user_id"]),
+            creator_id=UUID(carried["creator_id"]),
+            role=Role(carried["role"]),
         )

@@ -10,4 +10,4 @@ class TenancyConfig(AppConfig):
     label = "tenancy"
 
     def ready(self) -> None:
-        from shared.tenancy import checks  # noqa: F401, PLC0415 - registers itself
+        from shared.tenancy import checks  # noqa: F401 - registers itself

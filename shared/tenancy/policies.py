@@ -46,9 +46,19 @@ SELECT current_user, session_user, rolsuper, rolbypassrls, rolcreaterole, rolcre
 def role_findings(cursor: Any) -> list[Finding]:
     """What makes the current role unfit to serve: anything that could look past, or undo, row security."""
     cursor.execute(_ROLE, [f"{SETTING}=%"])
-    name, session, superuser, bypass, create_role, create_db, replication, member_of, owns, truncates, preset = (
-        cursor.fetchone()
-    )
+    (
+        name,
+        session,
+        superuser,
+        bypass,
+        create_role,
+        create_db,
+        replication,
+        member_of,
+        owns,
+        truncates,
+        preset,
+    ) = cursor.fetchone()
     hint = "Serve as hub_app: LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE, owner and member of nothing."
     said = [
         (superuser, "is a superuser"),
@@ -103,7 +113,9 @@ SELECT p.proname::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamesp
 """
 
 
-def table_findings(cursor: Any, *, tenant_tables: Iterable[str], global_tables: Iterable[str]) -> list[Finding]:
+def table_findings(
+    cursor: Any, *, tenant_tables: Iterable[str], global_tables: Iterable[str]
+) -> list[Finding]:
     """Read the catalogue; name every relation that nobody classified or that lacks part of its protection."""
     tenant, known = set(tenant_tables), set(global_tables)
     findings: list[Finding] = []
@@ -128,7 +140,9 @@ def _policy_problems(cursor: Any, oid: int) -> list[str]:
     policies = cursor.fetchall()
     if policies == [expected]:
         return []
-    return [f"must have exactly the policy {POLICY_NAME}; it has {[policy[0] for policy in policies] or 'none'}"]
+    return [
+        f"must have exactly the policy {POLICY_NAME}; it has {[policy[0] for policy in policies] or 'none'}"
+    ]
 
 
 def _unique_problems(cursor: Any, oid: int) -> list[str]:

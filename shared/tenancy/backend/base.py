@@ -122,7 +122,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         for option in ("isolation_level", "server_side_binding"):
             if self.settings_dict["OPTIONS"].get(option):
-                raise ImproperlyConfigured(f"DATABASES: the option {option!r} does not go with bound statements.")
+                raise ImproperlyConfigured(
+                    f"DATABASES: the option {option!r} does not go with bound statements."
+                )
 
     # ---- roles
 

@@ -31,7 +31,9 @@ class TenantSchemaEditor(schema.DatabaseSchemaEditor):
 
     def remove_field(self, model: Any, field: Any) -> None:
         if isinstance(field, CreatorKey):
-            raise NotSupportedError(f"{model._meta.label}: a tenant table cannot become a global one in place.")
+            raise NotSupportedError(
+                f"{model._meta.label}: a tenant table cannot become a global one in place."
+            )
         super().remove_field(model, field)
 
     def _isolate(self, model: Any) -> None:

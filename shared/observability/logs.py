@@ -1,0 +1,109 @@
+"""Structured logs: one line an event, with the request's and the creator's id, and nothing that is nobody's business.
+
+Everything that Django and the libraries log takes the same way, so the same rules hold for it.
+"""
+
+import logging
+import logging.config
+import re
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from shared.config.env_constants import get_env_value
+
+HIDDEN = "[hidden]"
+# Names whose values are never written, in whatever line and at whatever depth.
+_SECRET = re.compile(
+    r"pass(word|wd)?$|secret|token|authorization|cookie|api_?key|private_?key|session_?key|dsn", re.I
+)
+_PRIVATE = re.compile(
+    r"^(text|content|body|chunks?|passages?|query|q|title|filename|file_?name|email|params|sql)$", re.I
+)
+# Secrets inside a sentence: a bearer header, a token pair, a URL with a password.
+_IN_TEXT = (
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/=]{8,}"), rf"\1 {HIDDEN}"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
+    (re.compile(r"(?i)(\w+://[^\s:/@]*):[^\s@/]+@"), rf"\1:{HIDDEN}@"),
+    (
+        re.compile(
+            r"(?i)\b((?:access_|refresh_)?token|password|secret|api_?key)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",&}]+"
+        ),
+        rf"\1\2{HIDDEN}",
+    ),
+    # Postgres quotes rows: DETAIL:  Key (email)=(alice@acme.test) already exists.
+    (re.compile(r"(?s)\bDETAIL:.*"), f"DETAIL: {HIDDEN}"),
+)
+
+
+def hide_secrets(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """The processor that every line passes: by name, then inside what is left."""
+    return {name: _clean(name, value) for name, value in event.items()}
+
+
+def _clean(name: str, value: Any) -> Any:
+    if name.startswith("_"):  # structlog's own
+        return value
+    if _SECRET.search(name) or _PRIVATE.match(name):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {inner: _clean(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean("", item) for item in value]
+    if isinstance(value, str):
+        for pattern, replacement in _IN_TEXT:
+            value = pattern.sub(replacement, value)
+    return value
+
+
+def configure_logging() -> None:
+    """Set up structlog and send the standard library's logging through it. Called once, by the settings."""
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(_standard_library(before))
+
+
+def _standard_library(before: list[Processor]) -> dict[str, Any]:
+    for_people = get_env_value("LOG_FORMAT", fallback=True) == "console"
+    # Tracebacks become text before secrets are hidden: they quote values too.
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        hide_secrets,
+        structlog.dev.ConsoleRenderer(colors=False) if for_people else structlog.processors.JSONRenderer(),
+    ]
+    formatter = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "processors": last,
+        "foreign_pre_chain": [*before, structlog.stdlib.ExtraAdder(allow=["status_code"])],
+    }
+    level = get_env_value("LOG_LEVEL", fallback=True).upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"hub": formatter},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "hub"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Ours says the same with less, and without the path's query.
+            "django.request": {"level": "ERROR"},
+            "django.server": {"level": "ERROR"},
+            # Statements hold text of creators.
+            "django.db.backends": {"level": "ERROR"},
+            # One line for each job is ours to write.
+            "procrastinate": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+        },
+    }

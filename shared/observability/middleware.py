@@ -1,0 +1,69 @@
+"""The outermost middleware: a name for the request, one line about it, and its numbers."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from asgiref.sync import markcoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+from structlog.contextvars import bound_contextvars
+
+from shared.observability.metrics import count_request
+from shared.security.addresses import came_through_proxy
+from shared.tenancy.ids import uuid7
+
+type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+log = structlog.get_logger("hub.access")
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_QUIET = ("/health/", "/metrics", "/static/")
+
+
+class RequestIdMiddleware:
+    """Names the request in every log line, in every error and in the `X-Request-ID` header of the answer.
+
+    A trusted proxy's own name for it is kept; anybody else's is not, since it would be written to our logs.
+    """
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.perf_counter()
+        request_id = _request_id(request)
+        request.request_id = request_id  # type: ignore[attr-defined]
+        with bound_contextvars(request_id=request_id, creator_id=None, user_id=None):
+            response = await self.get_response(request)
+            response.headers["X-Request-ID"] = request_id
+            _tell(request, response, time.perf_counter() - started)
+        return response
+
+
+def _request_id(request: HttpRequest) -> str:
+    given = request.headers.get("X-Request-ID", "")
+    if given and _WELL_FORMED.fullmatch(given) and came_through_proxy(request):
+        return given
+    return str(uuid7())
+
+
+def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+    # The route's template, never the path: ids and queries are the creator's.
+    route = f"/{request.resolver_match.route}" if request.resolver_match else "unrouted"
+    count_request(request.method or "", route, response.status_code, seconds)
+    if not request.path.startswith(_QUIET):
+        actor = getattr(request, "actor", None)
+        log.info(
+            "request",
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            ms=round(seconds * 1000, 1),
+            creator_id=str(actor.creator_id) if actor else None,
+            user_id=str(actor.user_id) if actor else None,
+        )
