@@ -74,6 +74,7 @@ REGISTRY: tuple[Variable, ...] = (
     # Secrets
     Variable("SECRET_KEY", kinds.long_secret(50), LOCAL_SECRET, "Signs sessions and CSRF tokens, seals stored answers.", required=True, secret=True),
     Variable("JWT_PRIVATE_KEY", kinds.ed25519_pem(), _local_signing_key, "Signs access tokens. Make one: openssl genpkey -algorithm ed25519 | base64 -w0", required=True, secret=True),
+    Variable("JWT_PREVIOUS_KEY", kinds.ed25519_pem(), None, "The key before JWT_PRIVATE_KEY, while its last tokens are still good: verifies, signs no more.", secret=True),
     # Database
     Variable("DATABASE_URL", POSTGRES, LOCAL_DATABASE.format(role="hub_app"), "Postgres as hub_app; may go through PgBouncer.", required=True, secret=True),
     Variable("DATABASE_OWNER_URL", POSTGRES, None, "Postgres as hub_owner: migrations only. The web and the worker do without it.", secret=True, development=LOCAL_DATABASE.format(role="hub_owner"), testing=LOCAL_DATABASE.format(role="hub_owner")),

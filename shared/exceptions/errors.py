@@ -20,7 +20,7 @@ class HubError(Exception):
         errors: list[dict[str, str]] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """`detail` replaces the docstring; `errors` are `{field, message, code}`; `headers` go with the answer."""
+        """`detail` replaces the docstring; `errors` are `{field, message, code}`."""
         self.detail = detail or self.sentence()
         self.errors = errors or []
         self.headers = headers or {}
@@ -125,9 +125,7 @@ class _RetryLater(HubError):
     ) -> None:
         """`retry_after` in seconds, rounded up: a client that comes back then must not be early."""
         self.retry_after = max(1, math.ceil(self.default_retry_after if retry_after is None else retry_after))
-        super().__init__(
-            detail, errors=errors, headers={"Retry-After": str(self.retry_after), **(headers or {})}
-        )
+        super().__init__(detail, errors=errors, headers={"Retry-After": str(self.retry_after), **(headers or {})})
 
 
 class RateLimited(_RetryLater):

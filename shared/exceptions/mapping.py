@@ -78,16 +78,14 @@ class DatabaseUnavailable(hub.ServiceUnavailable):
 def from_exception(error: BaseException) -> hub.HubError:
     """The HubError for any exception; a HubError comes back as it is.
 
-    What nobody foresaw becomes `internal_error` and leaks nothing; it is logged here, with its traceback, so that
-    every door logs a defect exactly once. A `pydantic.ValidationError` is one of these: by the time it is not
-    Ninja's, it was our own data that did not fit.
+    What nobody foresaw becomes `internal_error` and leaks nothing; it is logged here, with its traceback,
+    so that every door logs a defect exactly once. A `pydantic.ValidationError` is one of these: by the time
+    it is not Ninja's, it was our own data that did not fit.
     """
     known = _known(error)
     if known is not None:
         return known
-    if (
-        error.__traceback__ is not None
-    ):  # one that was only made, not raised, has been logged where it was caught
+    if error.__traceback__ is not None:  # one that was only made, not raised, has been logged where it was caught
         log.error("unexpected_error", error=type(error).__name__, exc_info=error)
     return hub.InternalError()
 

@@ -20,7 +20,7 @@ _PLAIN_PAGE = """<!doctype html>
 
 
 def problem_body(error: HubError, request_id: str | None) -> dict[str, Any]:
-    """The error as RFC 9457 has it. `type` is always `about:blank`: what a program should look at is `code`."""
+    """The error as RFC 9457 has it. `type` is always `about:blank`: programs should look at `code`."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": error.title,
@@ -37,9 +37,7 @@ def problem_body(error: HubError, request_id: str | None) -> dict[str, Any]:
 def problem_response(request: HttpRequest, error: HubError) -> HttpResponse:
     """The error as `application/problem+json`."""
     body = orjson.dumps(problem_body(error, getattr(request, "request_id", None)))
-    return HttpResponse(
-        body, status=error.status, headers=error.headers, content_type="application/problem+json"
-    )
+    return HttpResponse(body, status=error.status, headers=error.headers, content_type="application/problem+json")
 
 
 def page_response(request: HttpRequest, error: HubError) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Cross-origin calls: closed, unless `CORS_ORIGINS` names the origin. For the API only; it has no cookies to steal."""
+"""Cross-origin calls: closed, unless `CORS_ORIGINS` names the origin. For the API only, which has no cookies."""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +19,7 @@ _EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 
 
 class CorsMiddleware:
-    """Answers preflight requests and marks answers for the origins of `CORS_ORIGINS`. Native async, no I/O."""
+    """Answers preflight requests, and marks answers, for the origins of `CORS_ORIGINS`. No I/O."""
 
     async_capable = True
     sync_capable = False
@@ -34,9 +34,7 @@ class CorsMiddleware:
         if not self.origins or not request.path.startswith("/api/"):
             return await self.get_response(request)
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        response: HttpResponseBase = (
-            HttpResponse(status=204) if preflight else await self.get_response(request)
-        )
+        response: HttpResponseBase = HttpResponse(status=204) if preflight else await self.get_response(request)
         patch_vary_headers(response, ["Origin"])
         if origin in self.origins:
             response.headers["Access-Control-Allow-Origin"] = origin

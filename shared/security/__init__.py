@@ -1,0 +1,1 @@
+"""Mechanisms of security, without any rule of the business."""
