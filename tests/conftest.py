@@ -1,3 +1,3 @@
-"""Fixtures for every test. People and sign-in: `auth_fixtures`; servers, hops, storage: `service_integration_fixtures`."""
+"""Fixtures for every test: people and sign-in in `auth_fixtures`, the rest in `service_integration_fixtures`."""
 
 pytest_plugins = ["tests.fixtures.auth_fixtures", "tests.fixtures.service_integration_fixtures"]

@@ -15,9 +15,7 @@ from shared.config.env_constants import get_env_value
 
 HIDDEN = "[hidden]"
 # Names whose values are never written, in whatever line and at whatever depth.
-_SECRET = re.compile(
-    r"pass(word|wd)?$|secret|token|authorization|cookie|api_?key|private_?key|session_?key|dsn", re.I
-)
+_SECRET = re.compile(r"pass(word|wd)?$|secret|token|authorization|cookie|api_?key|private_?key|session_?key|dsn", re.I)
 _PRIVATE = re.compile(
     r"^(text|content|body|chunks?|passages?|query|q|title|filename|file_?name|email|params|sql)$", re.I
 )
@@ -27,9 +25,7 @@ _IN_TEXT = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), HIDDEN),
     (re.compile(r"(?i)(\w+://[^\s:/@]*):[^\s@/]+@"), rf"\1:{HIDDEN}@"),
     (
-        re.compile(
-            r"(?i)\b((?:access_|refresh_)?token|password|secret|api_?key)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",&}]+"
-        ),
+        re.compile(r"(?i)\b((?:access_|refresh_)?token|password|secret|api_?key)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",&}]+"),
         rf"\1\2{HIDDEN}",
     ),
     # Postgres quotes rows: DETAIL:  Key (email)=(alice@acme.test) already exists.

@@ -1,8 +1,8 @@
 """Numbers for Prometheus. No label names a creator, a user or a document.
 
 With several processes each would count for itself, and a scrape would hit one of them by chance. They share files in
-`PROMETHEUS_MULTIPROC_DIR` (the client library's own name for it; the launcher empties it at every start), and the scrape
-adds them up.
+`PROMETHEUS_MULTIPROC_DIR` (the client library's own name for it; the launcher empties it at every start), and the
+scrape adds them up.
 """
 
 import hmac

@@ -81,9 +81,7 @@ def _global_rules(model: Any) -> Iterator[tuple[str, str]]:
 
 
 @register(Tags.database)
-def check_isolation(
-    app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+def check_isolation(app_configs: Any, databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Read the catalogue of each database that was named."""
     found: list[CheckMessage] = []
     for alias in databases or ():

@@ -113,9 +113,7 @@ SELECT p.proname::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamesp
 """
 
 
-def table_findings(
-    cursor: Any, *, tenant_tables: Iterable[str], global_tables: Iterable[str]
-) -> list[Finding]:
+def table_findings(cursor: Any, *, tenant_tables: Iterable[str], global_tables: Iterable[str]) -> list[Finding]:
     """Read the catalogue; name every relation that nobody classified or that lacks part of its protection."""
     tenant, known = set(tenant_tables), set(global_tables)
     findings: list[Finding] = []
@@ -140,9 +138,7 @@ def _policy_problems(cursor: Any, oid: int) -> list[str]:
     policies = cursor.fetchall()
     if policies == [expected]:
         return []
-    return [
-        f"must have exactly the policy {POLICY_NAME}; it has {[policy[0] for policy in policies] or 'none'}"
-    ]
+    return [f"must have exactly the policy {POLICY_NAME}; it has {[policy[0] for policy in policies] or 'none'}"]
 
 
 def _unique_problems(cursor: Any, oid: int) -> list[str]:

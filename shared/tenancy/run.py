@@ -112,7 +112,7 @@ def _atomically[R](call: Callable[[], R]) -> R:
         return call()
 
 
-def announce(type: str, id: UUID, **data: Any) -> None:
+def announce(kind: str, subject: UUID, /, **data: Any) -> None:
     """Tell the creator's open pages that something changed, once the transaction has committed.
 
     Ids, states and numbers only, no text of the creator's: a page that wants more asks, and is checked again.
@@ -120,7 +120,7 @@ def announce(type: str, id: UUID, **data: Any) -> None:
     news = _news.get()
     if news is None:
         raise RuntimeError("announce() is for services: call the service through run_as()")
-    event = {"type": type, "id": str(id), "at": timezone.now().isoformat(), "data": data}
+    event = {"type": kind, "id": str(subject), "at": timezone.now().isoformat(), "data": data}
     news.append((group_name("events"), event))
 
 

@@ -115,16 +115,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     features_class = Features
 
     # What the open transaction is bound to, and the one creator it may ever be bound to.
-    _bound: UUID | None | _Unknown = None
+    _bound: UUID | _Unknown | None = None
     _transaction_creator: UUID | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for option in ("isolation_level", "server_side_binding"):
             if self.settings_dict["OPTIONS"].get(option):
-                raise ImproperlyConfigured(
-                    f"DATABASES: the option {option!r} does not go with bound statements."
-                )
+                raise ImproperlyConfigured(f"DATABASES: the option {option!r} does not go with bound statements.")
 
     # ---- roles
 

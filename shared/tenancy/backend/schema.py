@@ -31,9 +31,7 @@ class TenantSchemaEditor(schema.DatabaseSchemaEditor):
 
     def remove_field(self, model: Any, field: Any) -> None:
         if isinstance(field, CreatorKey):
-            raise NotSupportedError(
-                f"{model._meta.label}: a tenant table cannot become a global one in place."
-            )
+            raise NotSupportedError(f"{model._meta.label}: a tenant table cannot become a global one in place.")
         super().remove_field(model, field)
 
     def _isolate(self, model: Any) -> None:
@@ -41,9 +39,7 @@ class TenantSchemaEditor(schema.DatabaseSchemaEditor):
         key = self.quote_name(f"{model._meta.db_table}_pkey")
         pk = self.quote_name(model._meta.pk.column)
         # With PRIMARY KEY (id), inserting another creator's id would be told apart from inserting a free one.
-        self.execute(
-            f"ALTER TABLE {table} DROP CONSTRAINT {key}, ADD CONSTRAINT {key} PRIMARY KEY (creator_id, {pk})"
-        )
+        self.execute(f"ALTER TABLE {table} DROP CONSTRAINT {key}, ADD CONSTRAINT {key} PRIMARY KEY (creator_id, {pk})")
         self.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
         self.execute(f"CREATE POLICY {POLICY_NAME} ON {table} USING ({POLICY_SQL}) WITH CHECK ({POLICY_SQL})")
 
