@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -54,11 +53,14 @@ class Postgres:
         return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.port}/{database}"
 
     def start(self, port: int | None = None) -> None:
-        """Answer on `port` if it is free, else on another. What a killed launcher left running is stopped first."""
+        """Answer on the last port, or on `port`, or where something is free.
+
+        What a killed launcher left running on the same data is stopped first.
+        """
         self._end_left_over()
         if not self.data.exists():
             self._make_cluster()
-        self.port = places.free_port(port or self.port)
+        self.port = places.free_port(self.port or port)
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -113,15 +115,7 @@ class Postgres:
         ]
         if "fsync=off" in self._options:
             command.append("--no-sync")
-        done = subprocess.run(
-            command,
-            cwd="/",
-            capture_output=True,
-            text=True,
-            env=bare_environment(),
-            check=False,
-            **({"user": self.user.uid, "group": self.user.gid, "extra_groups": []} if self.user else {}),
-        )
+        done = process.run_once(command, self.user)
         if done.returncode != 0:
             raise process.StartFailed(f"initdb failed:\n{done.stdout}{done.stderr}")
         half.rename(self.data)

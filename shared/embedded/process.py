@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from shared.config.env_constants import bare_environment
 from shared.embedded.users import ServerUser
@@ -85,6 +86,14 @@ def start(
         if log is not None:
             output.close()
     return Child(name, process, stop_signal)
+
+
+def run_once(command: Sequence[str], user: ServerUser | None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, without secrets, and keep what it says."""
+    identity: dict[str, Any] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
+    return subprocess.run(
+        command, cwd="/", env=bare_environment(), capture_output=True, text=True, check=False, **identity
+    )
 
 
 def end_group(pid: int) -> None:

@@ -34,8 +34,8 @@ class Redis:
         return f"redis://:{self._password}@127.0.0.1:{self.port}/{database}"
 
     def start(self, port: int | None = None) -> None:
-        """Answer on `port` if it is free, else on another. The second start keeps the first one's port."""
-        self.port = places.free_port(port or self.port)
+        """Answer on the last port, or on `port`, or where something is free."""
+        self.port = places.free_port(self.port or port)
         self.log.unlink(missing_ok=True)
         self.child = process.start(
             "Redis",

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -19,7 +19,7 @@ from shared.embedded.redis_server import Redis
 
 POSTGRES_IMAGE = "pgvector/pgvector:pg18"
 REDIS_IMAGE = "redis:8-alpine"
-# Starting five processes for each test that restarts a server should not wait for a slow engine.
+# An engine that takes longer to say that it is there would slow every start of the tests.
 ENGINE_SECONDS = 3
 
 
@@ -97,14 +97,15 @@ def _embedded_redis() -> str:
     user = users.system_user() if places.running_as_root() else None
     folder = places.temporary_folder(user)
     server = Redis(folder, user)
-    _at_exit(lambda: (server.stop(), shutil.rmtree(folder, ignore_errors=True)))
+    _at_exit(lambda: shutil.rmtree(folder, ignore_errors=True))
+    _at_exit(server.stop)
     server.start()
     return server.url()
 
 
 def _docker_engine() -> bool:
     try:
-        import docker
+        import docker  # type: ignore[import-untyped]
 
         client = docker.from_env(timeout=ENGINE_SECONDS)
         try:
@@ -150,7 +151,7 @@ def _until_exit[T](context: contextlib.AbstractContextManager[T]) -> T:
     return value
 
 
-def _at_exit(stop: Any) -> None:
+def _at_exit(stop: Callable[[], object]) -> None:
     """Stop with this process, and also when it is asked to end, which by itself runs no exit handlers."""
     atexit.register(stop)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
