@@ -27,13 +27,13 @@ PUBLIC_URL = get_env_value("PUBLIC_URL", fallback=True)
 # ---- What it is made of
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django.contrib.admin",
+    "shared.tenancy.admin_app.HubAdminConfig",
     "django_htmx",
     "channels",
     "ninja",
@@ -88,6 +88,8 @@ LANGUAGE_CODE = "en"
 # ---- Creators and who acts for them
 
 CREATOR_MODEL = "accounts.Creator"
+# Where it is written what staff did while acting as a creator: in that creator's scope.
+AUDIT_MODEL = "accounts.AuditEntry"
 AUTHENTICATOR = "apps.accounts.authentication.authenticate"
 SOCKET_AUTHENTICATOR = "apps.accounts.authentication.authenticate_socket"
 
@@ -95,6 +97,8 @@ SOCKET_AUTHENTICATOR = "apps.accounts.authentication.authenticate_socket"
 MACHINE_PATHS = ("/api/", "/health/", "/metrics")
 # Paths that serve everybody the same.
 PATHS_WITHOUT_ACTOR = ("/health/", "/metrics", "/static/")
+# Where people sign in: a client that still sends its expired token there must not be refused for it.
+PATHS_WITHOUT_ACTOR += tuple(f"/api/v1/auth/{name}" for name in ("register", "login", "refresh", "jwks"))
 
 # Every table without a creator, who reads it, and why it has none. `check --database default` fails on any other.
 GLOBAL_TABLES = {
@@ -234,6 +238,17 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "base-uri": [CSP.NONE],
     "frame-ancestors": [CSP.NONE],
+}
+
+# ---- The admin
+
+UNFOLD = {
+    "SITE_TITLE": "Creator Hub",
+    "SITE_HEADER": "Creator Hub",
+    "SITE_SUBHEADER": "Staff",
+    "SITE_SYMBOL": "hub",
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": False, "show_all_applications": True},
 }
 
 # ---- Files

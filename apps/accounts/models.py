@@ -17,9 +17,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField("e-mail address", max_length=254)
     display_name = models.CharField(max_length=120)
-    is_active = models.BooleanField(
-        default=True, help_text="Off: cannot sign in, and is signed out everywhere."
-    )
+    is_active = models.BooleanField(default=True, help_text="Off: cannot sign in, and is signed out everywhere.")
     is_staff = models.BooleanField(default=False, help_text="May enter the admin.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -55,6 +53,9 @@ class Creator(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     display_name = models.CharField(max_length=120)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        permissions = [("act_as_creator", "May act as a creator, with a reason, for an hour")]
 
     def __str__(self) -> str:
         return self.display_name

@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.db.models.functions.text
-import shared.tenancy.ids
-import shared.tenancy.models
 from django.conf import settings
 from django.db import migrations, models
+
+import shared.tenancy.ids
+import shared.tenancy.models
 
 
 class Migration(migrations.Migration):
@@ -28,6 +29,9 @@ class Migration(migrations.Migration):
                 ("display_name", models.CharField(max_length=120)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
+            options={
+                "permissions": [("act_as_creator", "May act as a creator, with a reason, for an hour")],
+            },
         ),
         migrations.CreateModel(
             name="User",
@@ -52,9 +56,7 @@ class Migration(migrations.Migration):
                 ("display_name", models.CharField(max_length=120)),
                 (
                     "is_active",
-                    models.BooleanField(
-                        default=True, help_text="Off: cannot sign in, and is signed out everywhere."
-                    ),
+                    models.BooleanField(default=True, help_text="Off: cannot sign in, and is signed out everywhere."),
                 ),
                 ("is_staff", models.BooleanField(default=False, help_text="May enter the admin.")),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -242,9 +244,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="membership",
-            constraint=models.UniqueConstraint(
-                fields=("user", "creator"), name="membership_once_per_user_and_creator"
-            ),
+            constraint=models.UniqueConstraint(fields=("user", "creator"), name="membership_once_per_user_and_creator"),
         ),
         migrations.AddConstraint(
             model_name="membership",

@@ -1,0 +1,103 @@
+"""From a request to an actor, and from a password to a sign-in. The only place that makes actors for the doors."""
+
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from apps.accounts import services
+from apps.accounts.models import User
+from apps.accounts.services import Credentials, InvalidCredentials
+from shared.exceptions import ValidationFailed
+from shared.http import is_api
+from shared.security.passwords import hash_password, verify_password
+from shared.security.tokens import TokenInvalid, verify_access_token
+from shared.tenancy.actor import Actor
+from shared.tenancy.run import run_global
+
+
+async def authenticate(request: HttpRequest) -> Actor | None:
+    """The actor of a request: by bearer token for the API, by session for pages. None for a stranger.
+
+    Raises `TokenInvalid` (401) for a token that is forged, expired, or of a sign-in that has ended. The API
+    never looks at cookies, which is why it needs no CSRF token.
+    """
+    if is_api(request):
+        return await _by_bearer(request.headers.get("Authorization", ""))
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return None
+    return await run_global(services.load_session_actor, request=request)
+
+
+async def authenticate_socket(scope: dict[str, Any]) -> Actor | None:
+    """The actor of a websocket's handshake, read anew each time: by session cookie, or by bearer token for
+    clients that can set a header. Raises `TokenInvalid` as `authenticate` does."""
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if authorization := headers.get(b"authorization"):
+        return await _by_bearer(authorization)
+    key = _session_key(headers.get(b"cookie", ""))
+    if key is None:
+        return None
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    return await run_global(services.load_session_actor, request=request)
+
+
+async def verify_credentials(email: str, password: str) -> Credentials:
+    """The account that an address and a password open. Raises `InvalidCredentials` (401).
+
+    An unknown address takes as long as a wrong password: a hash is verified either way.
+    """
+    found = await run_global(services.find_credentials, email=email)
+    matches = await verify_password(password, found.password_hash if found else None)
+    if found is None or not matches:
+        raise InvalidCredentials
+    return found
+
+
+async def hash_new_password(password: str, *, email: str, display_name: str) -> str:
+    """The hash of a password that may be set. Raises `ValidationFailed` (422) with each rule it breaks."""
+    try:
+        validate_password(password, User(email=email, display_name=display_name))
+    except ValidationError as broken:
+        errors = [
+            {"field": "password", "message": rule.messages[0], "code": rule.code or "invalid"}
+            for rule in broken.error_list
+        ]
+        raise ValidationFailed("The password is too weak.", errors=errors) from None
+    return await hash_password(password)
+
+
+async def sign_in(request: HttpRequest, credentials: Credentials) -> None:
+    """Begin a dashboard session. Raises `NoCreator` (403)."""
+    await run_global(services.start_session, request=request, credentials=credentials)
+
+
+async def sign_out(request: HttpRequest) -> None:
+    """End the dashboard session, here and on its open sockets."""
+    await run_global(services.end_session, request=request)
+
+
+async def _by_bearer(header: str) -> Actor | None:
+    scheme, _, token = header.partition(" ")
+    if not header:
+        return None
+    if scheme.lower() != "bearer":
+        raise TokenInvalid
+    claims = verify_access_token(token.strip())
+    actor = await run_global(services.load_actor, claims=claims)
+    if actor is None:
+        raise TokenInvalid
+    return actor
+
+
+def _session_key(cookie_header: str) -> str | None:
+    try:
+        cookie = SimpleCookie(cookie_header).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return None
+    return cookie.value if cookie else None

@@ -1,0 +1,73 @@
+"""Who acts. Asked anew for each request, so that signing out and losing a membership count at once."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.auth.middleware import get_user
+from django.http import HttpRequest
+
+from apps.accounts.models import Creator, Membership, User
+from shared.security.tokens import Claims
+from shared.tenancy.actor import Actor, Role
+
+SESSION_CREATOR = "creator_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """Who is signed in, for whom, and as what."""
+
+    user: User
+    creator: Creator
+    role: Role
+
+
+def load_actor(*, claims: Claims) -> Actor | None:
+    """The actor behind a verified access token, with the role of this moment and not the token's.
+
+    None once the user is inactive, the membership is gone, or the sign-in has ended. One query.
+    """
+    role = (
+        Membership.objects.filter(
+            user=claims.user_id,
+            creator=claims.creator_id,
+            user__is_active=True,
+            user__refresh_families=claims.session_id,
+            user__refresh_families__creator=claims.creator_id,
+            user__refresh_families__revoked_at__isnull=True,
+        )
+        .values_list("role", flat=True)
+        .first()
+    )
+    if role is None:
+        return None
+    return Actor(claims.user_id, claims.creator_id, Role(role), claims.scopes, claims.session_id)
+
+
+def load_session_actor(*, request: HttpRequest) -> Actor | None:
+    """The actor behind a dashboard session, or None. `request` needs no more than its session.
+
+    The creator is the one chosen at sign-in; when that membership is gone so is the session's say. Somebody
+    who came in through the admin's sign-in acts for the creator they have belonged to longest.
+    """
+    user = get_user(request)
+    if not user.is_authenticated:
+        return None
+    memberships = Membership.objects.filter(user=user.pk).order_by("created_at", "id")
+    if (chosen := request.session.get(SESSION_CREATOR)) is not None:
+        memberships = memberships.filter(creator=chosen)
+    membership = memberships.first()
+    if membership is None:
+        return None
+    return Actor(membership.user_id, membership.creator_id, Role(membership.role))
+
+
+def membership_still_holds(*, user_id: UUID, creator_id: UUID) -> bool:
+    """Whether an active user still belongs to a creator."""
+    return Membership.objects.filter(user=user_id, creator=creator_id, user__is_active=True).exists()
+
+
+def who_am_i(actor: Actor) -> Me:
+    """The actor's user and creator."""
+    membership = Membership.objects.select_related("user", "creator").get(user=actor.user_id, creator=actor.creator_id)
+    return Me(membership.user, membership.creator, actor.role)
