@@ -192,6 +192,15 @@ CHANNEL_LAYERS = {
     }
 }
 
+# ---- Limits: routes with a limit of their own; every other has the default. First match counts.
+# Sign-in is counted by the doors, since the pair of address and account stands in the body.
+
+RATE_LIMIT_ROUTES = [
+    (r"POST (/api/v1/auth)?/register/?", "register"),
+    (r"POST (/api/v1)?/documents(/[^/]+/versions)?/?", "upload"),
+    (r"(GET|HEAD) (/api/v1)?/search/?", "search"),
+]
+
 # ---- Sign-in
 
 AUTH_USER_MODEL = "accounts.User"

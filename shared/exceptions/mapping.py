@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ninja.errors
 import psycopg
 import redis.exceptions
 import structlog
@@ -15,6 +14,9 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 
 from shared.exceptions import errors as hub
+
+if TYPE_CHECKING:
+    from ninja.errors import HttpError
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +93,8 @@ def from_exception(error: BaseException) -> hub.HubError:
 
 
 def _known(error: BaseException) -> hub.HubError | None:
+    import ninja.errors  # reads Django's settings when it is imported; errors must be importable before those
+
     if isinstance(error, hub.HubError):
         return error
     if isinstance(error, ninja.errors.ValidationError):
@@ -106,7 +110,7 @@ def _known(error: BaseException) -> hub.HubError | None:
     return next((known() for classes, known in _BY_CLASS if isinstance(error, classes)), None)
 
 
-def _from_status(error: ninja.errors.HttpError) -> hub.HubError | None:
+def _from_status(error: "HttpError") -> hub.HubError | None:
     """Ninja's own: a body that is no JSON, a missing credential."""
     known = _BY_STATUS.get(error.status_code)
     if known is None:
