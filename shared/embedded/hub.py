@@ -1,20 +1,26 @@
 """The parts of a running hub, and the order in which they start."""
 
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import httpx
-
-from shared.config.env_constants import PROJECT_ROOT, child_environment, get_env_value, is_set
+from shared.config.env_constants import (
+    PROJECT_ROOT,
+    child_environment,
+    choose,
+    get_env_value,
+    hub_environment,
+    is_set,
+)
 from shared.embedded import keep, places, process
 from shared.embedded.bootstrap import APP, BootstrapRefused, DatabaseUrls, bootstrap, role_of
 from shared.embedded.postgres import Postgres
+from shared.embedded.probe import is_ready
 from shared.embedded.redis_server import Redis
 from shared.embedded.supervisor import Supervisor
 from shared.embedded.users import server_user
+from shared.embedded.web import web_command
 
 READY_SECONDS = 60
 WEB_STOP_SECONDS = 10
@@ -34,16 +40,26 @@ class Hub:
         self.folder = folder
         self.port = port
         self.secrets = keep.load_secrets(folder)
+        self._choose_what_is_open()
         self.postgres: Postgres | None = None
         self.redis: Redis | None = None
         self.urls: DatabaseUrls | None = None
+
+    def _choose_what_is_open(self) -> None:
+        """Give this checkout's own values to variables that nobody set."""
+        own = {
+            "SECRET_KEY": self.secrets.secret_key,
+            "JWT_PRIVATE_KEY": self.secrets.jwt_private_key,
+            "DATA_DIR": str(self.folder / "data"),
+        }
+        choose(**{name: value for name, value in own.items() if not is_set(name)})
 
     def start_servers(self, supervisor: Supervisor) -> None:
         """Start what nobody gave us: Postgres unless DATABASE_URL is set, Redis unless REDIS_URL is."""
         if is_set("DATABASE_URL") and is_set("REDIS_URL"):
             return
         folder = places.servers_folder(self.folder)
-        supervisor.hold(places.Lock(self._servers_lock(folder)))
+        supervisor.hold(places.Lock(folder / "lock"))  # a copied checkout may remember the same place
         user = server_user(folder)
         ports = keep.load_ports(self.folder)
         if not is_set("REDIS_URL"):
@@ -63,39 +79,30 @@ class Hub:
     def prepare_database(self) -> None:
         """Roles, then migrations as their owner."""
         self.urls = self._database_urls()
-        done = subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"],
-            cwd=PROJECT_ROOT,
-            env=self._environment(DATABASE_OWNER_URL=self.urls.owner),
-            check=False,
-        )
-        if done.returncode != 0:
-            raise process.StartFailed("The migrations failed; the reason stands above.")
+        self._manage("migrate", "--no-input", "--verbosity=0", DATABASE_OWNER_URL=self.urls.owner)
+        if hub_environment() == "production":  # elsewhere static files are served from where they lie
+            self._manage("collectstatic", "--no-input", "--verbosity=0")
+
+    def _manage(self, *arguments: str, **environment: str) -> None:
+        command = [sys.executable, "manage.py", *arguments]
+        child = process.start(arguments[0], command, environment=self._environment(**environment), folder=PROJECT_ROOT)
+        try:
+            code = child.process.wait()
+        finally:
+            child.stop(patience=5)
+        if code != 0:
+            raise process.StartFailed(f"manage.py {arguments[0]} failed; the reason stands above.")
 
     def start_parts(self, supervisor: Supervisor) -> None:
         """Start web and worker as hub_app, and return when the hub says that it is ready."""
         supervisor.watch("web", self._start_web, WEB_STOP_SECONDS)
         supervisor.watch("worker", self._start_worker, WORKER_STOP_SECONDS)
         deadline = time.monotonic() + READY_SECONDS
-        while not self._is_ready():
+        while not is_ready(self.port):
             if time.monotonic() > deadline:
                 raise process.StartFailed(f"/health/ready did not say so within {READY_SECONDS} s.")
             supervisor.check(restart=False)
             time.sleep(0.1)
-
-    def _is_ready(self) -> bool:
-        try:
-            # Straight to our own address, whatever proxy the surroundings name.
-            with httpx.Client(trust_env=False, timeout=5) as client:
-                url = f"http://127.0.0.1:{self.port}/health/ready"
-                return client.get(url, headers={"Host": self._own_name()}).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def _own_name(self) -> str:
-        """A name that the hub answers to, whichever names were chosen for it."""
-        names = [name for name in get_env_value("ALLOWED_HOSTS", fallback=True) if name[:1] not in "*."]
-        return str(names[0]) if names else "localhost"
 
     def _database_urls(self) -> DatabaseUrls:
         if self.postgres is not None:
@@ -114,12 +121,7 @@ class Hub:
         return bootstrap(admin_url, owner_password=self.secrets.owner_password, app_password=self.secrets.app_password)
 
     def _start_web(self) -> process.Child:
-        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--workers", str(get_env_value("WEB_WORKERS", fallback=True))]
-        # One killed web process is replaced by its siblings' parent; if that one dies, we replace them all.
-        command += ["--respawn-failed-workers", "--respawn-interval", "1", "--workers-kill-timeout", "5"]
-        command += ["--log-level", "warning", "config.asgi:application"]
-        return process.start("web", command, environment=self._environment(), folder=PROJECT_ROOT)
+        return process.start("web", web_command("127.0.0.1"), environment=self._environment(), folder=PROJECT_ROOT)
 
     def _start_worker(self) -> process.Child:
         command = [sys.executable, "manage.py", "worker"]
@@ -129,21 +131,10 @@ class Hub:
         """What a part may know. The owner's and the administrator's credentials are not for web and worker."""
         assert self.urls is not None
         hidden = dict.fromkeys(("DATABASE_OWNER_URL", "DATABASE_ADMIN_URL"))
-        chosen = {"DATABASE_URL": self.urls.app, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        chosen = {"DATABASE_URL": self.urls.app, "PYTHONUNBUFFERED": "1"}
         if self.redis is not None:
             chosen["REDIS_URL"] = self.redis.url()
-        for name, own in (
-            ("SECRET_KEY", self.secrets.secret_key),
-            ("JWT_PRIVATE_KEY", self.secrets.jwt_private_key),
-            ("DATA_DIR", str(self.folder / "data")),
-        ):
-            if not is_set(name):
-                chosen[name] = own
         return child_environment(**(hidden | chosen | more))
-
-    def _servers_lock(self, folder: Path) -> Path:
-        """Next to the data, since a copied checkout may remember the same place for them."""
-        return folder / "lock"
 
 
 def wait_for_port(port: int, *, unclean: bool) -> None:

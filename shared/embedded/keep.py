@@ -32,7 +32,7 @@ def load_secrets(hub: Path) -> Secrets:
         return Secrets(**json.loads(path.read_text()))
     made = Secrets(
         secret_key=secrets.token_urlsafe(64),
-        jwt_private_key=_new_signing_key(),
+        jwt_private_key=new_signing_key(),
         owner_password=secrets.token_urlsafe(32),
         app_password=secrets.token_urlsafe(32),
     )
@@ -64,7 +64,7 @@ def _write(path: Path, content: dict[str, object]) -> None:
     half.rename(path)
 
 
-def _new_signing_key() -> str:
+def new_signing_key() -> str:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 

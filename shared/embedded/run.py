@@ -13,6 +13,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
+
 from shared.config.env_constants import get_env_value, is_set
 from shared.embedded import places
 from shared.embedded.bootstrap import BootstrapRefused
@@ -22,7 +24,7 @@ from shared.embedded.process import StartFailed
 from shared.embedded.supervisor import Supervisor
 from shared.embedded.users import NoServerUser
 
-REFUSALS = (BootstrapRefused, NoServerUser, PermissionError, PortTaken, StartFailed, ModuleNotFoundError)
+REFUSALS = (BootstrapRefused, NoServerUser, PermissionError, PortTaken, StartFailed, ModuleNotFoundError, psycopg.Error)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
