@@ -1,0 +1,7 @@
+"""Live news about documents."""
+
+from shared.tenancy.consumers import TenantConsumer
+
+
+class DocumentsConsumer(TenantConsumer):
+    """`WS /ws`: `document.changed` and `document.deleted`, ids, states and numbers only."""
