@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
+from inspect import iscoroutinefunction
 from typing import Any, Concatenate, Protocol
 from uuid import UUID
 
@@ -96,6 +97,8 @@ async def run_global[**P, R](service: Callable[P, R], /, *args: P.args, **kwargs
 
 
 async def _in_one_transaction[R](call: Callable[[], R]) -> R:
+    if iscoroutinefunction(call):
+        raise TypeError("a service is synchronous; this one would never have run")
     news: list[tuple[str, dict[str, Any]]] = []
     token = _news.set(news)
     try:

@@ -123,6 +123,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         for option in ("isolation_level", "server_side_binding"):
             if self.settings_dict["OPTIONS"].get(option):
                 raise ImproperlyConfigured(f"DATABASES: the option {option!r} does not go with bound statements.")
+        # Kept apart from the settings: test databases are made as the owner from start to end.
+        self.serving_role: str = self.settings_dict["USER"]
 
     # ---- roles
 

@@ -14,7 +14,7 @@ from shared.tenancy.scope import require_creator
 
 def _guard(query: Any) -> None:
     """Raise `NoCreatorInScope` when a query touches a tenant table and no creator is in scope."""
-    tables = {join.table_name for join in query.alias_map.values()}
+    tables = {join.table_name for join in query.alias_map.values()} | set(query.extra_tables)
     if query.model is not None:
         tables.add(query.model._meta.db_table)
     if not tables.isdisjoint(TENANT_TABLES):

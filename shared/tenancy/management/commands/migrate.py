@@ -13,7 +13,6 @@ class Command(DjangoMigrate):
 
     def handle(self, *args: Any, **options: Any) -> Any:
         connection = connections[options["database"]]
-        served_by = connection.settings_dict["USER"]
         with connection.as_owner():
-            grant_future_tables(connection, served_by)
+            grant_future_tables(connection, connection.serving_role)
             return super().handle(*args, **options)
