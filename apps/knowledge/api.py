@@ -1,3 +1,145 @@
-from ninja import Router
+"""Documents and search over REST."""
 
-router = Router()
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from ninja import Query, Router, Status
+from pydantic import ValidationError
+
+from apps.knowledge import operations
+from apps.knowledge.models import Document, Stage, Version
+from apps.knowledge.operations import Answer
+from apps.knowledge.schemas import (
+    DocumentChange,
+    DocumentFilter,
+    DocumentOut,
+    DocumentsOut,
+    SearchOut,
+    SearchQuery,
+    StageOut,
+    UploadForm,
+    VersionOut,
+)
+from apps.knowledge.services import documents
+from apps.knowledge.services.documents import DocumentPage
+from shared.api import answer_once
+from shared.exceptions import ValidationFailed
+from shared.tenancy.run import run_as
+
+router = Router(tags=["knowledge"])
+
+# Spelled out, because the file is read from the request itself: it was parsed on a thread, before this.
+_UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "title": {"type": "string", "maxLength": 200},
+                        "tags": {"type": "array", "items": {"type": "string", "maxLength": 50}},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+@router.post("/documents", response={200: DocumentOut, 202: DocumentOut}, openapi_extra=_UPLOAD_BODY)
+async def upload_document(request: HttpRequest) -> HttpResponse:
+    """Upload a PDF, Word, text, Markdown or HTML file; 202, and its processing is queued.
+
+    The same content again answers 200 with the document that has it, or starts that one again (202) if it had
+    failed or was cancelled.
+    """
+    form = _upload_form(request)
+    file = request.FILES.get("file")
+    async with operations.stored_upload(request.actor, file, title=form.title, tags=form.tags) as upload:
+        return await answer_once(
+            request, _upload_status, DocumentOut, upload.create, fingerprint=upload.fingerprint, **upload.arguments
+        )
+
+
+def _upload_status(document: Document) -> int:
+    return 202 if document.accepted else 200
+
+
+def _upload_form(request: HttpRequest) -> UploadForm:
+    tags = [tag.strip() for field in request.POST.getlist("tags") for tag in field.split(",")]
+    try:
+        return UploadForm(title=request.POST.get("title", ""), tags=[tag for tag in tags if tag])
+    except ValidationError as error:
+        problems = [
+            {"field": str(problem["loc"][0]), "message": problem["msg"], "code": problem["type"]}
+            for problem in error.errors()
+        ]
+        raise ValidationFailed(errors=problems) from error
+
+
+@router.get("/documents", response=DocumentsOut)
+async def list_documents(request: HttpRequest, wanted: Query[DocumentFilter]) -> DocumentPage:
+    """The creator's documents, newest first."""
+    return await run_as(request.actor, documents.list_documents, **wanted.model_dump())
+
+
+@router.get("/documents/{uuid:document_id}", response=DocumentOut)
+async def get_document(request: HttpRequest, document_id: UUID) -> Document:
+    """One document."""
+    return await run_as(request.actor, documents.get_document, document_id=document_id)
+
+
+@router.patch("/documents/{uuid:document_id}", response=DocumentOut)
+async def update_document(request: HttpRequest, document_id: UUID, change: DocumentChange) -> Document:
+    """Change the title or the tags."""
+    return await run_as(
+        request.actor, documents.update_document, document_id=document_id, title=change.title, tags=change.tags
+    )
+
+
+@router.delete("/documents/{uuid:document_id}", response={204: None})
+async def delete_document(request: HttpRequest, document_id: UUID) -> Status:
+    """Delete a document with its passages and its file. It is found by no search from this moment on."""
+    await operations.remove_document(request.actor, document_id)
+    return Status(204, None)
+
+
+@router.get("/documents/{uuid:document_id}/content", response={200: bytes})
+async def get_content(request: HttpRequest, document_id: UUID) -> StreamingHttpResponse:
+    """The file as it was uploaded, as an attachment."""
+    return await operations.document_content(request.actor, document_id)
+
+
+@router.get("/documents/{uuid:document_id}/stages", response=list[StageOut])
+async def list_stages(request: HttpRequest, document_id: UUID) -> list[Stage]:
+    """How far each step of the newest version is."""
+    return await run_as(request.actor, documents.list_stages, document_id=document_id)
+
+
+@router.get("/documents/{uuid:document_id}/versions", response=list[VersionOut])
+async def list_versions(request: HttpRequest, document_id: UUID) -> list[Version]:
+    """Every processing of the document, newest first."""
+    return await run_as(request.actor, documents.list_versions, document_id=document_id)
+
+
+@router.post("/documents/{uuid:document_id}/reprocess", response={202: DocumentOut})
+async def reprocess_document(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """Process the stored file again. The version that answers now keeps answering until the new one is ready."""
+    return await answer_once(request, 202, DocumentOut, documents.reprocess, document_id=document_id)
+
+
+@router.post("/documents/{uuid:document_id}/cancel", response=DocumentOut)
+async def cancel_processing(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """Stop the work on a document. Cancelling what has finished changes nothing."""
+    return await answer_once(request, 200, DocumentOut, documents.cancel_processing, document_id=document_id)
+
+
+@router.get("/search", response=SearchOut)
+async def search(request: HttpRequest, wanted: Query[SearchQuery]) -> Answer:
+    """Find passages by their words and their meaning, each with its page or heading."""
+    return await operations.search_passages(
+        request.actor, wanted.q, limit=wanted.limit, tag=wanted.tag, document_id=wanted.document_id
+    )

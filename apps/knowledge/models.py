@@ -51,6 +51,10 @@ class Document(BaseTenantModel):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    # Said by the service that took an upload: was work queued, and which stored file did the new one replace.
+    accepted = False
+    replaced_path = ""
+
     class Meta(BaseTenantModel.Meta):
         constraints = [
             models.UniqueConstraint(fields=["creator", "content_sha256"], name="document_content_once"),
@@ -82,9 +86,7 @@ class Document(BaseTenantModel):
 class Version(BaseTenantModel):
     """One processing of a document."""
 
-    document = models.ForeignKey(
-        Document, on_delete=models.DB_CASCADE, related_name="versions", db_index=False
-    )
+    document = models.ForeignKey(Document, on_delete=models.DB_CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     claim = models.UUIDField(

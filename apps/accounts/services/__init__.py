@@ -3,6 +3,7 @@
 from apps.accounts.services.actors import (
     SESSION_CREATOR,
     Me,
+    creator_name,
     load_actor,
     load_session_actor,
     membership_still_holds,
@@ -45,6 +46,7 @@ __all__ = [
     "RefreshTokenReused",
     "Registered",
     "TokenPair",
+    "creator_name",
     "end_session",
     "find_credentials",
     "load_actor",

@@ -67,6 +67,11 @@ def membership_still_holds(*, user_id: UUID, creator_id: UUID) -> bool:
     return Membership.objects.filter(user=user_id, creator=creator_id, user__is_active=True).exists()
 
 
+def creator_name(actor: Actor) -> str:
+    """What the actor's creator is called; staff who act as one need no membership for it."""
+    return Creator.objects.values_list("display_name", flat=True).get(id=actor.creator_id)
+
+
 def who_am_i(actor: Actor) -> Me:
     """The actor's user and creator."""
     membership = Membership.objects.select_related("user", "creator").get(user=actor.user_id, creator=actor.creator_id)

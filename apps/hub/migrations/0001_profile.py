@@ -2,9 +2,10 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+from django.db import migrations, models
+
 import shared.tenancy.ids
 import shared.tenancy.keys
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -50,9 +51,7 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
                 "base_manager_name": "objects",
-                "constraints": [
-                    models.UniqueConstraint(fields=("creator",), name="profile_once_per_creator")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("creator",), name="profile_once_per_creator")],
             },
         ),
     ]

@@ -4,7 +4,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from apps.knowledge import media_types
 from apps.knowledge.extraction.failures import ExtractionFailed
@@ -133,18 +133,20 @@ def _read_parts(path: Path) -> tuple[list[str], bool]:
                 if part in names and archive.getinfo(part).file_size <= _MAX_MARKUP_PART:
                     notes += _notes(archive.read(part))
             return notes, any(name.startswith("word/media/") for name in names)
-    except (zipfile.BadZipFile, ElementTree.ParseError, OSError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ET.ParseError, OSError, RuntimeError, NotImplementedError) as error:
         # An encrypted member raises RuntimeError; no Word version writes one.
         raise ExtractionFailed("corrupt") from error
 
 
 def _notes(xml: bytes) -> list[str]:
-    root = ElementTree.fromstring(xml)
+    root = ET.fromstring(xml)
     notes = [note for note in root if note.get(f"{_WORD}type") in (None, "normal")]
     texts = ["\n".join(_paragraph(p) for p in note.iter(f"{_WORD}p")) for note in notes]
     return [text for text in (normalise(text).strip() for text in texts) if text]
 
 
-def _paragraph(paragraph: ElementTree.Element) -> str:
+def _paragraph(paragraph: ET.Element) -> str:
     breaks = {f"{_WORD}tab": "\t", f"{_WORD}br": "\n", f"{_WORD}cr": "\n"}
-    return "".join(node.text or "" if node.tag == f"{_WORD}t" else breaks.get(node.tag, "") for node in paragraph.iter())
+    return "".join(
+        node.text or "" if node.tag == f"{_WORD}t" else breaks.get(node.tag, "") for node in paragraph.iter()
+    )

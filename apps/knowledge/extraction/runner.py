@@ -11,6 +11,7 @@ from pathlib import Path
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.sections import Section
+from shared.config.env_constants import bare_environment
 
 _ROOT = Path(__file__).resolve().parents[3]
 _WATCH_SECONDS = 0.05
@@ -42,7 +43,7 @@ async def extract(path: Path, media_type: str, *, seconds: int, memory_bytes: in
         *(str(path), media_type, str(seconds), str(memory_bytes), str(os.getpid())),
         cwd=_ROOT,
         # The hub's secrets are in its environment; a file that takes the child over should find none.
-        env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"},
+        env=bare_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -92,18 +93,20 @@ async def _read(stream: asyncio.StreamReader | None, *, keep: int = MAX_ANSWER_B
 
 async def _watch_memory(pid: int, limit: int) -> None:
     """Return, having killed the child, once it holds more than `limit` bytes; wait for ever otherwise."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    statm = Path(f"/proc/{pid}/statm")
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
-        try:
-            resident = int(statm.read_text().split()[1]) * page
-        except (OSError, IndexError, ValueError):
-            continue  # gone, or a system without /proc, where the child's own limit has to do
-        if resident > limit:
+        if _resident_bytes(pid) > limit:
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             return
+
+
+def _resident_bytes(pid: int) -> int:
+    """0 for a process that is gone, and on a system without /proc, where the child's own limit has to do."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _kill(child: asyncio.subprocess.Process) -> None:

@@ -4,9 +4,10 @@ import django.contrib.postgres.fields
 import django.contrib.postgres.search
 import django.db.models.deletion
 import pgvector.django.halfvec
+from django.db import migrations, models
+
 import shared.tenancy.ids
 import shared.tenancy.keys
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -31,9 +32,7 @@ class Migration(migrations.Migration):
                 ("title", models.CharField(max_length=200)),
                 (
                     "filename",
-                    models.CharField(
-                        help_text="For display and downloads; never part of a path.", max_length=200
-                    ),
+                    models.CharField(help_text="For display and downloads; never part of a path.", max_length=200),
                 ),
                 ("media_type", models.CharField(max_length=100)),
                 ("bytes", models.PositiveBigIntegerField()),
@@ -244,9 +243,7 @@ class Migration(migrations.Migration):
                 ("lexemes", django.contrib.postgres.search.SearchVectorField(null=True)),
                 (
                     "lexeme_count",
-                    models.PositiveIntegerField(
-                        default=0, help_text="The passage's length, as ranking sees it."
-                    ),
+                    models.PositiveIntegerField(default=0, help_text="The passage's length, as ranking sees it."),
                 ),
                 ("embedding", pgvector.django.halfvec.HalfVectorField(dimensions=384, null=True)),
                 (
@@ -284,26 +281,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="document",
-            constraint=models.UniqueConstraint(
-                fields=("creator", "content_sha256"), name="document_content_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("creator", "content_sha256"), name="document_content_once"),
         ),
         migrations.AddConstraint(
             model_name="version",
-            constraint=models.UniqueConstraint(
-                fields=("creator", "document", "number"), name="version_number_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("creator", "document", "number"), name="version_number_once"),
         ),
         migrations.AddConstraint(
             model_name="stage",
-            constraint=models.UniqueConstraint(
-                fields=("creator", "version", "position"), name="stage_position_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("creator", "version", "position"), name="stage_position_once"),
         ),
         migrations.AddConstraint(
             model_name="chunk",
-            constraint=models.UniqueConstraint(
-                fields=("creator", "version", "position"), name="chunk_position_once"
-            ),
+            constraint=models.UniqueConstraint(fields=("creator", "version", "position"), name="chunk_position_once"),
         ),
     ]

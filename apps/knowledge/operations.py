@@ -1,0 +1,139 @@
+"""What doors do around a service: files, vectors and streams, which no transaction may wait for.
+
+Shared by the API and the pages, so that both do the same.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
+
+from apps.knowledge import media_types, storage
+from apps.knowledge.embedding import current_embedder
+from apps.knowledge.errors import ContentMissing, FileMissing, UploadTooLarge
+from apps.knowledge.filenames import clean_line, display_name, title_of
+from apps.knowledge.models import Document
+from apps.knowledge.search.finder import Hit, Question
+from apps.knowledge.services.documents import delete_document, get_document
+from apps.knowledge.services.searching import search
+from apps.knowledge.services.uploads import create_document
+from shared.exceptions import HubError
+from shared.tenancy.actor import Actor, Role
+from shared.tenancy.run import run_as
+from shared.tenancy.scope import creator_scope
+
+
+@dataclass(slots=True)
+class Upload:
+    """An upload in storage, waiting for its row. `arguments` are those of `create_document`."""
+
+    arguments: dict[str, Any]
+    fingerprint: bytes
+    taken: bool = False
+    replaced: str = ""
+
+    def create(self, actor: Actor, **arguments: Any) -> Document:
+        """`create_document`, remembering whether the stored file is in use now."""
+        document = create_document(actor, **arguments)
+        self.taken = document.storage_path == arguments["stored"].path
+        self.replaced = document.replaced_path
+        return document
+
+
+@asynccontextmanager
+async def stored_upload(
+    actor: Actor, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
+) -> AsyncIterator[Upload]:
+    """Store a file, hand it out, and remove what no row has taken by the end of the block.
+
+    Raises `FileMissing` (422), `UploadTooLarge` (413), `RoleRequired` (403), each before anything is stored.
+    """
+    actor.require(Role.EDITOR)
+    if file is None:
+        raise FileMissing
+    if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
+        raise UploadTooLarge(f"A file may have at most {settings.MAX_UPLOAD_BYTES} bytes.")
+    name = display_name(file.name or "")
+    with creator_scope(actor.creator_id):
+        stored = await _on_a_thread(storage.store, file, name)
+    title = clean_line(title)[:200] or title_of(name)
+    arguments = {"stored": stored, "filename": name, "title": title, "tags": tags or []}
+    fingerprint = "\x1f".join([stored.sha256, title, *(tags or [])]).encode()
+    upload = Upload(arguments, fingerprint)
+    try:
+        yield upload
+    except HubError:
+        # Refused, so undone. After anything else (a client that left, a connection lost at the commit) the row may
+        # well be there: a file too many is better than a document without its file.
+        await _on_a_thread(storage.remove, stored.path)
+        raise
+    unused = [upload.replaced] if upload.taken else [stored.path]
+    for path in filter(None, unused):
+        await _on_a_thread(storage.remove, path)
+
+
+async def upload_document(
+    actor: Actor, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
+) -> Document:
+    """Store a file and queue its processing; the same content again returns the document that has it."""
+    async with stored_upload(actor, file, title=title, tags=tags) as upload:
+        return await run_as(actor, upload.create, **upload.arguments)
+
+
+async def remove_document(actor: Actor, document_id: UUID) -> None:
+    """Delete a document, its passages and its file."""
+    path = await run_as(actor, delete_document, document_id=document_id)
+    await _on_a_thread(storage.remove, path)
+
+
+async def document_content(actor: Actor, document_id: UUID) -> StreamingHttpResponse:
+    """The file as it was uploaded, for saving only: what a stranger wrote must never run as a page of the hub."""
+    document = await run_as(actor, get_document, document_id=document_id)
+    try:
+        file = await _on_a_thread(default_storage.open, document.storage_path)
+    except FileNotFoundError as error:
+        raise ContentMissing from error
+    known = document.media_type in media_types.SUPPORTED
+    response = StreamingHttpResponse(
+        storage.read_blocks(file),
+        content_type=document.media_type if known else "application/octet-stream",
+    )
+    response.headers["Content-Length"] = str(document.bytes)
+    response.headers["Content-Disposition"] = content_disposition_header(True, document.filename)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found, and how long it took."""
+
+    query: str
+    took_ms: int
+    results: list[Hit]
+
+
+async def search_passages(
+    actor: Actor, query: str, *, limit: int = 10, tag: str | None = None, document_id: UUID | None = None
+) -> Answer:
+    """Embed the question, then look for it. Raises `EmbeddingUnavailable`, `DocumentNotFound`."""
+    began = time.perf_counter()
+    vectors = await current_embedder().embed([query])
+    question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id)
+    hits = await run_as(actor, search, question=question)
+    return Answer(query, round((time.perf_counter() - began) * 1000), hits)
+
+
+async def _on_a_thread[**P, R](function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)

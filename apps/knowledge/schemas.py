@@ -1,0 +1,146 @@
+"""What the API takes and gives. Limits here are the ones of the columns, so nothing fails later."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import AfterValidator, Field
+
+from apps.knowledge.filenames import clean_line, has_forbidden_characters
+from apps.knowledge.models import Status
+
+MOST_TAGS = 20
+
+
+def _no_controls(text: str) -> str:
+    if has_forbidden_characters(text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _visible(text: str) -> str:
+    cleaned = clean_line(_no_controls(text))
+    if not cleaned:
+        raise ValueError("must contain visible characters")
+    return cleaned
+
+
+def _each_once(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+SafeText = Annotated[str, AfterValidator(_no_controls)]
+VisibleText = Annotated[str, AfterValidator(_visible)]
+Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_visible)]
+Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_visible)]
+Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_each_once)]
+
+
+class DocumentOut(Schema):
+    """A document. `status` is its newest version's; `live_version` says which version answers searches."""
+
+    id: UUID
+    title: str
+    filename: str
+    media_type: str
+    bytes: int
+    tags: list[str]
+    status: Status
+    stage: str
+    progress_done: int
+    progress_total: int
+    failure_code: str
+    failure_sentence: str
+    failure_action: str
+    version: int
+    live_version: int | None
+    page_count: int | None
+    chunk_count: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class DocumentsOut(Schema):
+    """A page of documents, newest first. `next_cursor` is null on the last one."""
+
+    items: list[DocumentOut]
+    next_cursor: str | None
+
+
+class DocumentChange(Schema):
+    """What may be changed; what is left out stays."""
+
+    title: Title | None = None
+    tags: Tags | None = None
+
+
+class DocumentFilter(Schema):
+    """Which documents to list."""
+
+    status: Status | None = None
+    tag: Annotated[SafeText, Field(max_length=50)] | None = None
+    q: Annotated[SafeText, Field(max_length=200)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Annotated[str, Field(max_length=64)] | None = None
+
+
+class UploadForm(Schema):
+    """The fields beside the file. `tags`: repeat the field, or separate them by commas."""
+
+    title: Annotated[str, Field(max_length=200), AfterValidator(_no_controls)] = ""
+    tags: Tags = Field(default_factory=list)
+
+
+class StageOut(Schema):
+    """One step of the newest version's processing."""
+
+    name: str
+    state: str
+    attempts: int
+    done: int
+    total: int
+    milliseconds: int
+
+
+class VersionOut(Schema):
+    """One processing of the document."""
+
+    id: UUID
+    number: int
+    status: Status
+    page_count: int | None
+    chunk_count: int
+    failure_code: str
+    failure_sentence: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class SearchQuery(Schema):
+    """A question, and where to look."""
+
+    q: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_visible)]
+    limit: Annotated[int, Field(ge=1, le=50)] = 10
+    tag: Annotated[SafeText, Field(max_length=50)] | None = None
+    document_id: UUID | None = None
+
+
+class HitOut(Schema):
+    """A passage. A higher score is better; scores of different questions cannot be compared."""
+
+    chunk_id: UUID
+    document_id: UUID
+    title: str
+    text: str
+    page: int | None
+    heading: str
+    score: float
+
+
+class SearchOut(Schema):
+    """The passages that answer best, at most three of one document."""
+
+    query: str
+    took_ms: int
+    results: list[HitOut]

@@ -1,0 +1,170 @@
+"""A creator's documents: list, read, change, start again, stop, delete."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.knowledge.errors import CursorInvalid
+from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Version
+from apps.knowledge.search.index import index_words
+from apps.knowledge.services.access import find_document, lock_document
+from apps.knowledge.services.versions import announce_document, start_version
+from shared.tenancy.actor import Actor, Role
+from shared.tenancy.run import announce
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Some documents, and where the next ones begin; `next_cursor` is None on the last page."""
+
+    items: list[Document]
+    next_cursor: str | None
+
+
+def list_documents(
+    actor: Actor,
+    *,
+    status: str | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+    limit: int = 20,
+    cursor: str | None = None,
+) -> DocumentPage:
+    """Newest first. `q` looks into titles and file names. Raises `CursorInvalid`.
+
+    Ids are in order of creation, so a page stays where it was when documents come and go before it.
+    """
+    rows = Document.objects.order_by("-id")
+    if status:
+        rows = rows.filter(status=status)
+    if tag:
+        rows = rows.filter(tags__contains=[tag])
+    if q:
+        rows = rows.filter(Q(title__icontains=q) | Q(filename__icontains=q))
+    if cursor:
+        rows = rows.filter(id__lt=_read_cursor(cursor))
+    items = list(rows[: limit + 1])
+    more = len(items) > limit
+    items = items[:limit]
+    return DocumentPage(items, _cursor(items[-1].id) if more else None)
+
+
+def get_document(actor: Actor, *, document_id: UUID) -> Document:
+    """One document. Raises `DocumentNotFound`."""
+    return find_document(document_id)
+
+
+def update_document(
+    actor: Actor, *, document_id: UUID, title: str | None = None, tags: list[str] | None = None
+) -> Document:
+    """Change the title, the tags or both. A new title is found by its words at once; None leaves a field alone."""
+    actor.require(Role.EDITOR)
+    document = lock_document(document_id)
+    retitled = title is not None and title != document.title
+    document.title = document.title if title is None else title
+    document.tags = document.tags if tags is None else tags
+    document.save(update_fields=["title", "tags", "updated_at"])
+    if retitled:
+        for version in Version.objects.filter(document=document):
+            index_words(version_id=version.id, title=document.title)
+    announce_document(document)
+    return document
+
+
+def delete_document(actor: Actor, *, document_id: UUID) -> str:
+    """Delete the document with all its versions and passages; returns where its file lies, which is deleted next."""
+    # Here, because the tasks call services of this package.
+    from apps.knowledge.tasks import remove_file
+
+    actor.require(Role.EDITOR)
+    document = lock_document(document_id)
+    document.delete()
+    # The door deletes the file at once; the job is for the door that dies in between.
+    remove_file.defer(actor, path=document.storage_path)
+    announce("document.deleted", document_id)
+    return document.storage_path
+
+
+def list_stages(actor: Actor, *, document_id: UUID) -> list[Stage]:
+    """The steps of the newest version, in order."""
+    document = find_document(document_id)
+    rows = Stage.objects.filter(version__document=document, version__number=document.version)
+    return list(rows.order_by("position"))
+
+
+def list_versions(actor: Actor, *, document_id: UUID) -> list[Version]:
+    """Every processing of the document, newest first."""
+    document = find_document(document_id)
+    return list(Version.objects.filter(document=document).order_by("-number"))
+
+
+def reprocess(actor: Actor, *, document_id: UUID) -> Document:
+    """Process the stored file again. What answers now keeps answering until the new version is ready.
+
+    A document that is still being processed is left to that.
+    """
+    actor.require(Role.EDITOR)
+    document = lock_document(document_id)
+    if not document.is_unfinished:
+        document.begin_version(document.version + 1)
+        document.save()
+        start_version(actor, document)
+    return document
+
+
+def cancel_processing(actor: Actor, *, document_id: UUID) -> Document:
+    """Stop the work on a document. Cancelling what has finished changes nothing."""
+    actor.require(Role.EDITOR)
+    document = lock_document(document_id)
+    if not document.is_unfinished:
+        return document
+    version = Version.objects.get(document=document, number=document.version)
+    # Without the claim, the run that has it can write nothing more and stops.
+    version.status, version.claim = Document.Status.CANCELLED, None
+    version.save(update_fields=["status", "claim"])
+    Chunk.objects.filter(version=version).delete()
+    Stage.objects.filter(version=version).exclude(state=Stage.State.DONE).update(state=Stage.State.CANCELLED)
+    document.status = Document.Status.CANCELLED
+    document.save(update_fields=["status", "updated_at"])
+    announce_document(document)
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a creator has in the hub. `quota_bytes` is None: nothing limits it yet."""
+
+    documents: int
+    ready: int
+    processing: int
+    failed: int
+    passages: int
+    bytes: int
+    quota_bytes: int | None = None
+
+
+def measure_usage(actor: Actor) -> Usage:
+    """Counted, not kept: true at the moment of asking."""
+    rows = list(Document.objects.values_list("status", "chunk_count", "bytes"))
+    statuses = [status for status, _, _ in rows]
+    return Usage(
+        documents=len(rows),
+        ready=statuses.count(Document.Status.READY),
+        processing=sum(statuses.count(status) for status in UNFINISHED),
+        failed=statuses.count(Document.Status.FAILED),
+        passages=sum(chunks for _, chunks, _ in rows),
+        bytes=sum(size for _, _, size in rows),
+    )
+
+
+def _cursor(last: UUID) -> str:
+    return urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
+
+
+def _read_cursor(cursor: str) -> UUID:
+    try:
+        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError as error:
+        raise CursorInvalid from error

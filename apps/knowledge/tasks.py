@@ -1,0 +1,22 @@
+"""Jobs of the worker: ids in, safe to run twice."""
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+
+from apps.knowledge import pipeline, storage
+from shared.tenancy.actor import Actor
+from shared.tenancy.tasks import tenant_task
+
+
+# More often than a step may begin (`processing.MOST_ATTEMPTS`): the document has failed before its job gives up.
+@tenant_task("knowledge.process_version", retry=12)
+async def process_version(actor: Actor, *, version_id: str) -> None:
+    """Take a version through the stages it has not finished."""
+    await pipeline.run(actor, UUID(version_id))
+
+
+@tenant_task("knowledge.remove_file", retry=5)
+async def remove_file(actor: Actor, *, path: str) -> None:
+    """Delete the file of a deleted document, in case its door died before it could."""
+    await sync_to_async(storage.remove, thread_sensitive=False)(path)
