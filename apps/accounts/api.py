@@ -8,7 +8,8 @@ from apps.accounts.authentication import hash_new_password, verify_credentials
 from apps.accounts.schemas import LoginIn, MeOut, RefreshIn, RegisteredOut, RegisterIn, TokenPairOut
 from apps.accounts.services import Me, RefreshTokenReused
 from shared.api import answer_once
-from shared.security.rate_limiter import check_login
+from shared.security.addresses import client_address
+from shared.security.rate_limiter import limiter
 from shared.security.tokens import public_keys
 from shared.tenancy.run import run_as, run_global
 
@@ -34,7 +35,7 @@ async def register(request: HttpRequest, body: RegisterIn) -> HttpResponse:
 @router.post("/login", auth=None, response=TokenPairOut)
 async def login(request: HttpRequest, body: LoginIn) -> HttpResponse:
     """Sign in. An unknown address and a wrong password get the same answer, 401 `invalid_credentials`."""
-    await check_login(request, body.email)
+    await limiter.check_login(client_address(request), body.email)
     credentials = await verify_credentials(body.email, body.password)
     return await answer_once(request, 200, TokenPairOut, services.log_in, owner=body.email, credentials=credentials)
 

@@ -26,9 +26,10 @@ from unfold.sites import UnfoldAdminSite
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from shared.exceptions import HubError
-from shared.security.rate_limiter import check_login
+from shared.security.addresses import client_address
+from shared.security.rate_limiter import limiter
 from shared.tenancy.acting import Acting, current_acting, may_act, record, start_acting, stop_acting
-from shared.tenancy.models import is_tenant_model
+from shared.tenancy.keys import is_tenant_model
 from shared.tenancy.scope import creator_scope
 
 type View = Callable[..., HttpResponseBase]
@@ -51,7 +52,8 @@ class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
 
     def clean(self) -> dict[str, Any]:
         try:
-            async_to_sync(check_login)(self.request, self.cleaned_data.get("username", ""))
+            account = self.cleaned_data.get("username", "")
+            async_to_sync(limiter.check_login)(client_address(self.request), account)
         except HubError as refused:
             raise FormError(refused.detail, code=refused.code) from None
         cleaned: dict[str, Any] = super().clean()

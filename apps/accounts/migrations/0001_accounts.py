@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import shared.tenancy.ids
-import shared.tenancy.models
+import shared.tenancy.keys
 
 
 class Migration(migrations.Migration):
@@ -105,7 +105,7 @@ class Migration(migrations.Migration):
                 ("at", models.DateTimeField(auto_now_add=True)),
                 (
                     "creator",
-                    shared.tenancy.models.CreatorKey(
+                    shared.tenancy.keys.CreatorKey(
                         db_index=False,
                         editable=False,
                         on_delete=django.db.models.deletion.DO_NOTHING,
