@@ -68,7 +68,6 @@ def hub_folder(root: Path = PROJECT_ROOT) -> Path:
     folder.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{folder} belongs to another user. Was the hub started with sudo once?")
-    (folder / "log").mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
