@@ -5,6 +5,7 @@ FILES ?=
 QUERY ?=
 TESTS ?=
 WORKERS ?= 2
+PYTEST ?=
 
 PY := .venv/bin/python
 export PORT QUERY
@@ -25,9 +26,9 @@ demo:  ## With the hub running: registers, uploads, waits, searches (FILES="a.pd
 
 test:  ## Everything, with coverage; no Docker and no service needed (TESTS="tests/embedded -k name", WORKERS=2)
 	@bin/environment dev
-	@exec $(PY) -m pytest -n $(WORKERS) $(if $(TESTS),$(TESTS),--cov --cov-report=term)
+	@exec $(PY) -m pytest -n $(WORKERS) $(PYTEST) $(if $(TESTS),$(TESTS),--cov --cov-report=term)
 
-lint:  ## Style, types and migrations
+lint:  ## Style, and types of shared/
 	@bin/environment dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
