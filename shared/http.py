@@ -16,7 +16,7 @@ from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.middleware.security import SecurityMiddleware as DjangoSecurity
 from django_htmx.middleware import HtmxMiddleware as DjangoHtmx
 
-from shared.exceptions import from_exception, page_response, problem_response
+from shared.exceptions import from_exception, from_status, page_response, problem_response
 
 type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -128,7 +128,10 @@ class ParseUploadsMiddleware:
 
 
 class ErrorsMiddleware:
-    """Renders what a page's view raised, where Django would answer with a bare 500. The API's goes through ninja."""
+    """Renders what a page's view raised, where Django would answer with a bare 500. The API's goes through ninja.
+
+    An error that Django or ninja wrote for the API themselves (405, an unknown address) becomes problem+json.
+    """
 
     async_capable = True
     sync_capable = False
@@ -138,7 +141,14 @@ class ErrorsMiddleware:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return await self.get_response(request)
+        response = await self.get_response(request)
+        written_for_people = response.headers.get("Content-Type", "").startswith("text/")
+        if response.status_code < 400 or not written_for_people or not is_api(request):
+            return response
+        problem = problem_response(request, from_status(response.status_code))
+        if "Allow" in response.headers:
+            problem.headers["Allow"] = response.headers["Allow"]
+        return problem
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
         """Called by Django for a view that raised."""

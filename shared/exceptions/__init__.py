@@ -15,7 +15,7 @@ from shared.exceptions.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from shared.exceptions.mapping import from_exception
+from shared.exceptions.mapping import from_exception, from_status
 from shared.exceptions.rendering import close_code, page_response, problem_body, problem_response
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "ValidationFailed",
     "close_code",
     "from_exception",
+    "from_status",
     "page_response",
     "problem_body",
     "problem_response",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import redis.exceptions
@@ -14,9 +14,6 @@ from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 
 from shared.exceptions import errors as hub
-
-if TYPE_CHECKING:
-    from ninja.errors import HttpError
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +97,9 @@ def _known(error: BaseException) -> hub.HubError | None:
     if isinstance(error, ninja.errors.ValidationError):
         return hub.ValidationFailed(errors=[_field_error(item) for item in error.errors])
     if isinstance(error, ninja.errors.HttpError):
-        return _from_status(error)
+        if error.status_code == hub.BadRequest.status:
+            return hub.BadRequest(str(error) or None)  # ninja's own words: a body that is no JSON
+        return _BY_STATUS[error.status_code]() if error.status_code in _BY_STATUS else None
     if isinstance(error, django_errors.ValidationError):
         return hub.ValidationFailed(errors=list(_form_errors(error)))
     if isinstance(error, _REDIS_AWAY):
@@ -110,14 +109,9 @@ def _known(error: BaseException) -> hub.HubError | None:
     return next((known() for classes, known in _BY_CLASS if isinstance(error, classes)), None)
 
 
-def _from_status(error: "HttpError") -> hub.HubError | None:
-    """Ninja's own: a body that is no JSON, a missing credential."""
-    known = _BY_STATUS.get(error.status_code)
-    if known is None:
-        return None
-    if known is hub.BadRequest:
-        return hub.BadRequest(str(error) or None)
-    return known()
+def from_status(status: int) -> hub.HubError:
+    """The HubError for an answer that somebody else made: all that is known of it is its status."""
+    return _BY_STATUS.get(status, hub.BadRequest if status < 500 else hub.InternalError)()
 
 
 def _from_database(error: BaseException) -> hub.HubError | None:

@@ -53,7 +53,7 @@ def page_response(request: HttpRequest, error: HubError) -> HttpResponse:
         "request_id": request_id,
     }
     try:
-        page = render_to_string("errors/error.html", context)
+        page: str = render_to_string("errors/error.html", context)
     except Exception:
         log.exception("error_page_failed")
         page = _PLAIN_PAGE.format(**{name: escape(value) for name, value in context.items()})

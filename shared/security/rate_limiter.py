@@ -114,7 +114,7 @@ class RateLimiter:
         """Close this event loop's connections."""
         script = self._scripts.pop(asyncio.get_running_loop(), None)
         if script is not None:
-            await script.registered_client.aclose(close_connection_pool=True)  # type: ignore[union-attr]
+            await script.registered_client.aclose()
 
     async def _require(self, limit: str, buckets: Sequence[Bucket]) -> None:
         decision = await self.use(limit, buckets)
