@@ -1,6 +1,7 @@
 """The web process. It refuses to start on a database that would not keep creators apart."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from shared.config.env_constants import use_settings
 
@@ -25,8 +26,20 @@ _ROOM_FOR_FORM_FIELDS = 64 * 1024
 with ThreadPoolExecutor(1) as _thread:
     _thread.submit(refuse_unfit_database).result()
 
+
+
+async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
+    """Nothing to start and nothing to stop; servers like to be told so."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
 application = ProtocolTypeRouter(
     {
+        "lifespan": _lifespan,
         "http": BodyLimit(
             get_asgi_application(),
             upload_paths=("/api/v1/documents", "/documents"),
