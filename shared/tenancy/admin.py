@@ -133,6 +133,11 @@ class TenantAdmin(ModelAdmin):  # type: ignore[misc]
 
     read_only = False
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        # Django looks a row up before it asks for the right to it: without this, an error instead of a refusal.
+        _required(request)
+        return super().get_queryset(request)
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _acting(request) is not None and bool(super().has_module_permission(request))
 
