@@ -9,6 +9,7 @@ import pytest
 
 from apps.accounts.models import Creator
 from shared.tenancy.actor import Actor
+from tests.tenancy.rows import Stage
 from tests.tenancy.tools import actor_of, installed, tables_of
 
 
@@ -39,3 +40,12 @@ def house(django_db_setup: None, django_db_blocker: Any) -> Iterator[ModuleType]
     with django_db_blocker.unblock():
         with installed("tests.tenancy.house", "house", package), tables_of(*models.MODELS):
             yield models
+
+
+@pytest.fixture(scope="module")
+def stage(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stage]:
+    """Both creators with a row in every tenant table, committed, and cleared after the module."""
+    with django_db_blocker.unblock():
+        made = Stage()
+        yield made
+        made.clear()
