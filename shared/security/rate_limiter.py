@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
@@ -38,7 +38,8 @@ type Identity = tuple[str | None, str | None]
 
 # A healthy Redis answers in well under a millisecond.
 _TIMEOUT_SECONDS = 0.25
-_CONNECTIONS = 32
+# A connection does some thousand decisions a second.
+_CONNECTIONS = 8
 # One slow answer may be our own event loop's doing; a refused connection is not.
 _SLOW_ANSWERS_TO_GIVE_UP = 3
 _TRY_AGAIN_AFTER_SECONDS = 1.0
@@ -72,7 +73,7 @@ class RateLimiter:
     def __init__(self, url: str | None = None, limits: Mapping[str, Allowance] | None = None) -> None:
         self._url = url
         self._limits = limits
-        self._scripts: dict[asyncio.AbstractEventLoop, AsyncScript] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[AsyncScript, asyncio.Semaphore]] = {}
         self._local = LocalBuckets()
         self._silent_until = 0.0
         self._slow_answers = 0
@@ -112,9 +113,9 @@ class RateLimiter:
 
     async def close(self) -> None:
         """Close this event loop's connections."""
-        script = self._scripts.pop(asyncio.get_running_loop(), None)
-        if script is not None:
-            await script.registered_client.aclose()
+        held = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if held is not None:
+            await held[0].registered_client.aclose()
 
     async def _require(self, limit: str, buckets: Sequence[Bucket]) -> None:
         decision = await self.use(limit, buckets)
@@ -122,21 +123,34 @@ class RateLimiter:
             raise refusal(limit, decision)
 
     async def _decide(self, limit: str, buckets: Sequence[Bucket], step: int) -> Decision:
+        answer = None
         if time.monotonic() >= self._silent_until:
-            if self.degraded:
-                # One request tries; until it knows, the others do without.
-                self._silent_until = time.monotonic() + _TRY_AGAIN_AFTER_SECONDS
-            try:
-                async with asyncio.timeout(2 * _TIMEOUT_SECONDS):
-                    answer = await self._script()(
-                        keys=[bucket.key for bucket in buckets], args=script_arguments(buckets, step)
-                    )
-            except (RedisError, OSError, TimeoutError) as error:
-                self._failed(error)
-            else:
-                self._answered()
-                return read_answer(buckets, answer)
-        return self._decide_alone(limit, buckets, step)
+            script, slots = self._redis()
+            # Waiting for a connection is our own load, not Redis's silence, so no clock runs meanwhile.
+            async with slots:
+                if self._may_ask():
+                    answer = await self._ask(script, buckets, step)
+        return self._decide_alone(limit, buckets, step) if answer is None else read_answer(buckets, answer)
+
+    def _may_ask(self) -> bool:
+        """While Redis is away one request tries now and then; until it knows, the others do without."""
+        now = time.monotonic()
+        if now < self._silent_until:
+            return False
+        if self.degraded:
+            self._silent_until = now + _TRY_AGAIN_AFTER_SECONDS
+        return True
+
+    async def _ask(self, script: AsyncScript, buckets: Sequence[Bucket], step: int) -> list[int] | None:
+        keys = [bucket.key for bucket in buckets]
+        try:
+            async with asyncio.timeout(2 * _TIMEOUT_SECONDS):
+                answer: list[int] = await script(keys=keys, args=script_arguments(buckets, step))
+        except (RedisError, OSError, TimeoutError) as error:
+            self._failed(error)
+            return None
+        self._answered()
+        return answer
 
     def _decide_alone(self, limit: str, buckets: Sequence[Bucket], step: int) -> Decision:
         if limit not in GUARDED_WITHOUT_REDIS:
@@ -166,32 +180,31 @@ class RateLimiter:
             self._local.clear()
             log.info("limits_restored")
 
-    def _script(self) -> AsyncScript:
-        """The script on this event loop's connections: a connection cannot move from one loop to another."""
+    def _redis(self) -> tuple[AsyncScript, asyncio.Semaphore]:
+        """The script and the free connections of this event loop: neither can move from one loop to another."""
         loop = asyncio.get_running_loop()
-        script = self._scripts.get(loop)
-        if script is None:
+        held = self._by_loop.get(loop)
+        if held is None:
             self._forget_closed_loops()
-            script = self._scripts[loop] = self._connect()
-        return script
+            held = self._by_loop[loop] = (self._connect(), asyncio.Semaphore(_CONNECTIONS))
+        return held
 
     def _connect(self) -> AsyncScript:
-        pool = BlockingConnectionPool.from_url(
+        client = Redis.from_url(
             self._url or settings.REDIS_URL,
             max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT_SECONDS,
             socket_timeout=_TIMEOUT_SECONDS,
             socket_connect_timeout=_TIMEOUT_SECONDS,
             # Once more at once, since Redis may have been restarted under an idle connection. Never a pause.
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
-        return Redis.from_pool(pool).register_script(SCRIPT)
+        return client.register_script(SCRIPT)
 
     def _forget_closed_loops(self) -> None:
         """A sync caller's loop lives for one call. Its connections cannot be closed in order any more."""
-        for loop in [loop for loop in list(self._scripts) if loop.is_closed()]:
+        for loop in [loop for loop in list(self._by_loop) if loop.is_closed()]:
             with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-                self._scripts.pop(loop, None)
+                self._by_loop.pop(loop, None)
 
 
 def refusal(limit: str, decision: Decision) -> RateLimited:

@@ -1,0 +1,422 @@
+import asyncio
+import multiprocessing
+import socket
+import time
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+import redis
+import structlog
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+from shared.config.kinds import Allowance
+from shared.exceptions import RateLimited, close_code
+from shared.security import rate_limiter
+from shared.security.gcra import Bucket, LocalBuckets
+from shared.security.rate_limiter import RateLimiter, bucket_key, limit_headers
+
+LIMITS = {
+    "login": Allowance(5, 900),
+    "register": Allowance(3, 3600),
+    "upload": Allowance(20, 60),
+    "search": Allowance(100, 60),
+    "default": Allowance(7, 600),
+}
+ALICE, BOB = ("alice", "acme"), ("bob", "acme")
+
+
+@pytest.fixture
+async def limiter():
+    limiter = RateLimiter(limits=LIMITS)
+    yield limiter
+    await limiter.close()
+
+
+@pytest.fixture
+def dead_url():
+    """Nobody listens here."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
+
+
+@pytest.fixture
+def hanging_url():
+    """Somebody listens and never says a word."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        yield f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+
+
+@contextmanager
+def round_trips():
+    """The commands that Redis gets."""
+    seen = []
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        before = client.info("commandstats")
+        yield seen
+        after = client.info("commandstats")
+    for name, numbers in after.items():
+        calls = numbers["calls"] - before.get(name, {"calls": 0})["calls"]
+        seen += [name.removeprefix("cmdstat_")] * calls
+
+
+async def test_exactly_the_quota_passes_and_then_nothing(limiter):
+    buckets = limiter.buckets("default", "192.0.2.1")
+
+    allowed = [(await limiter.use("default", buckets)).allowed for _ in range(10)]
+
+    assert allowed == [True] * 7 + [False] * 3
+
+
+async def test_what_was_used_comes_back_bit_by_bit(limiter):
+    quick = [Bucket(bucket_key("default", "address", str(uuid4())), Allowance(5, 1))]
+    for _ in range(5):
+        assert (await limiter.use("default", quick)).allowed
+    refused = await limiter.use("default", quick)
+    assert not refused.allowed
+    assert 0 < refused.tightest.wait <= 0.2
+
+    await asyncio.sleep(refused.tightest.wait + 0.01)
+
+    assert (await limiter.use("default", quick)).allowed
+
+
+async def test_addresses_users_and_creators_are_counted_apart(limiter):
+    for _ in range(7):
+        await limiter.use("default", limiter.buckets("default", "192.0.2.1"))
+
+    assert not (await limiter.use("default", limiter.buckets("default", "192.0.2.1"))).allowed
+    assert (await limiter.use("default", limiter.buckets("default", "192.0.2.2"))).allowed
+
+
+async def test_a_user_cannot_evade_by_changing_the_address(limiter):
+    for number in range(7):
+        assert (await limiter.use("default", limiter.buckets("default", f"192.0.2.{number}", ALICE))).allowed
+
+    assert not (await limiter.use("default", limiter.buckets("default", "192.0.2.99", ALICE))).allowed
+
+
+async def test_a_creator_is_counted_over_all_its_users(limiter):
+    for number in range(7):
+        who = (f"user-{number}", "acme")
+        assert (await limiter.use("default", limiter.buckets("default", f"192.0.2.{number}", who))).allowed
+
+    assert not (await limiter.use("default", limiter.buckets("default", "192.0.2.99", BOB))).allowed
+    assert (await limiter.use("default", limiter.buckets("default", "192.0.2.99", ("bob", "umbrella")))).allowed
+
+
+async def test_a_refusal_by_one_bucket_uses_up_no_other(limiter):
+    for _ in range(7):
+        await limiter.use("default", limiter.buckets("default", "192.0.2.1"))
+    for _ in range(20):
+        refused = await limiter.use("default", limiter.buckets("default", "192.0.2.1", ALICE))
+        assert not refused.allowed
+
+    decision = await limiter.use("default", limiter.buckets("default", "192.0.2.2", ALICE))
+
+    assert decision.allowed
+    assert {state.remaining for state in decision.states} == {6}
+
+
+async def test_all_buckets_take_one_round_trip(limiter):
+    buckets = limiter.buckets("default", "192.0.2.1", ALICE)
+    await limiter.use("default", buckets)  # loads the script and opens the connection
+
+    with round_trips() as commands:
+        await limiter.use("default", buckets)
+
+    assert len(buckets) == 3
+    assert [name for name in commands if name not in {"info", "time", "mget", "set", "del"}] == ["evalsha"]
+
+
+async def test_names_of_limits_do_not_share_a_bucket(limiter):
+    for _ in range(7):
+        await limiter.use("default", limiter.buckets("default", "192.0.2.1"))
+
+    assert (await limiter.use("search", limiter.buckets("search", "192.0.2.1"))).allowed
+
+
+async def test_an_action_can_be_given_back(limiter):
+    buckets = limiter.buckets("register", "192.0.2.1")
+    for _ in range(10):
+        assert (await limiter.use("register", buckets)).allowed
+        await limiter.give_back("register", buckets)
+
+    decision = await limiter.use("register", buckets)
+
+    assert decision.tightest.remaining == 2
+
+
+async def test_giving_back_cannot_make_more_than_a_quota(limiter):
+    buckets = limiter.buckets("register", "192.0.2.1")
+    for _ in range(10):
+        await limiter.give_back("register", buckets)
+
+    assert [(await limiter.use("register", buckets)).allowed for _ in range(4)] == [True, True, True, False]
+
+
+async def test_many_at_once_get_exactly_the_quota(limiter):
+    buckets = limiter.buckets("search", "192.0.2.1")
+
+    decisions = await asyncio.gather(*(limiter.use("search", buckets) for _ in range(300)))
+
+    # In the time that 300 requests take, the window of 60 s may give back an action or two, never more.
+    window = LIMITS["search"]
+    allowed = sum(decision.allowed for decision in decisions)
+    assert window.quota <= allowed <= window.quota + 3
+    assert not limiter.degraded
+
+
+def hammer(url, key, quota, times, results):
+    """One process of many."""
+    settings.configure(SECRET_KEY="x" * 50, REDIS_URL=url) if not settings.configured else None
+
+    async def run():
+        limiter = RateLimiter(url=url, limits=LIMITS)
+        bucket = [Bucket(key, Allowance(quota, 36_000))]
+        return [(await limiter.use("default", bucket)).allowed for _ in range(times)]
+
+    results.put(sum(asyncio.run(run())))
+
+
+def test_many_processes_together_get_exactly_the_quota():
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    key = bucket_key("default", "address", "192.0.2.1")
+    processes = [context.Process(target=hammer, args=(settings.REDIS_URL, key, 50, 40, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    allowed = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+
+    assert sum(allowed) == 50
+
+
+async def test_a_bucket_from_the_future_is_full_but_not_closed_for_ever(limiter):
+    """Redis's clock went back by a day."""
+    buckets = limiter.buckets("default", "192.0.2.1")
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.set(buckets[0].key, int((time.time() + 86_400) * 1_000_000))
+
+    refused = await limiter.use("default", buckets)
+
+    assert not refused.allowed
+    assert refused.tightest.wait <= 600 / 7 + 1
+
+
+async def test_nonsense_in_a_bucket_is_an_empty_bucket(limiter):
+    buckets = limiter.buckets("default", "192.0.2.1")
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.set(buckets[0].key, "nonsense")
+
+    assert (await limiter.use("default", buckets)).allowed
+
+
+async def test_a_bucket_goes_when_all_is_paid_back(limiter):
+    buckets = [Bucket(bucket_key("default", "address", "192.0.2.1"), Allowance(10, 1))]
+    await limiter.use("default", buckets)
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        assert 0 < client.pttl(buckets[0].key) <= 100
+
+
+def test_keys_hold_no_address_no_account_and_one_slot():
+    key = bucket_key("login", "pair", "192.0.2.1\x1falice@acme.test")
+
+    assert "192" not in key.replace(key.rpartition(":")[2], "")
+    assert "alice" not in key
+    assert key.startswith("{limits}:login:pair:")
+    assert key != bucket_key("login", "address", "192.0.2.1\x1falice@acme.test")
+
+
+async def test_the_headers_tell_the_tightest_bucket(limiter):
+    for _ in range(3):
+        await limiter.use("default", limiter.buckets("default", "192.0.2.2", ALICE))
+    decision = await limiter.use("default", limiter.buckets("default", "192.0.2.1", ALICE))
+
+    headers = limit_headers("default", decision)
+
+    assert headers["RateLimit-Policy"] == '"default";q=7;w=600'
+    assert headers["RateLimit"].startswith('"default";r=3;t=')
+    assert 0 < int(headers["RateLimit"].rpartition("=")[2]) <= 600
+
+
+# ---- Sign-in
+
+
+async def test_sign_in_is_counted_for_the_pair_of_address_and_account(limiter):
+    for _ in range(5):
+        await limiter.check_login("192.0.2.1", "alice@acme.test")
+
+    with pytest.raises(RateLimited) as refused:
+        await limiter.check_login("192.0.2.1", " ALICE@acme.test ")
+    assert 1 <= int(refused.value.headers["Retry-After"]) <= 900
+    assert refused.value.headers["RateLimit-Policy"] == '"login";q=5;w=900'
+
+    await limiter.check_login("192.0.2.1", "bob@acme.test")
+    await limiter.check_login("192.0.2.2", "alice@acme.test")  # nobody else can lock Alice out
+
+
+async def test_one_ipv6_customer_cannot_try_from_many_addresses(limiter):
+    for number in range(5):
+        await limiter.check_login(f"2001:db8::{number}", "alice@acme.test")
+
+    with pytest.raises(RateLimited):
+        await limiter.check_login("2001:db8::99", "alice@acme.test")
+
+
+async def test_an_account_with_odd_characters_is_counted_too(limiter):
+    for _ in range(5):
+        await limiter.check_login("192.0.2.1", "a\ud800\x00\x1f")
+
+    with pytest.raises(RateLimited):
+        await limiter.check_login("192.0.2.1", "a\ud800\x00\x1f")
+
+
+async def test_sockets_are_counted_as_they_open(limiter):
+    scope = {"client": ("192.0.2.1", 1), "headers": []}
+    for _ in range(7):
+        await limiter.check_socket(scope, ALICE)
+
+    with pytest.raises(RateLimited) as refused:
+        await limiter.check_socket(scope, ALICE)
+
+    assert close_code(refused.value) == 4429
+
+
+# ---- Without Redis
+
+
+async def test_without_redis_everything_but_sign_in_is_open(dead_url):
+    limiter = RateLimiter(dead_url, LIMITS)
+    decisions = [await limiter.use("default", limiter.buckets("default", "192.0.2.1")) for _ in range(20)]
+
+    assert all(decision.allowed for decision in decisions)
+    assert limit_headers("default", decisions[-1]) == {}
+    assert limiter.degraded
+
+
+@pytest.mark.parametrize(("processes", "share"), [("1", 5), ("2", 2), ("9", 1)])
+async def test_without_redis_each_process_has_its_share_of_sign_ins(dead_url, monkeypatch, processes, share):
+    monkeypatch.setenv("WEB_WORKERS", processes)
+    limiter = RateLimiter(dead_url, LIMITS)
+    for _ in range(share):
+        await limiter.check_login("192.0.2.1", "alice@acme.test")
+
+    with pytest.raises(RateLimited):
+        await limiter.check_login("192.0.2.1", "alice@acme.test")
+    await limiter.check_login("192.0.2.1", "bob@acme.test")
+
+
+async def test_a_dead_redis_is_asked_once_and_not_by_every_request(dead_url, monkeypatch):
+    limiter = RateLimiter(dead_url, LIMITS)
+    connected = []
+    connect = limiter._redis
+    monkeypatch.setattr(limiter, "_redis", lambda: connected.append(1) or connect())
+
+    for _ in range(50):
+        await limiter.use("default", limiter.buckets("default", "192.0.2.1"))
+
+    assert len(connected) == 1
+
+
+async def test_a_silent_redis_is_given_up_after_a_few_answers(hanging_url, monkeypatch):
+    monkeypatch.setattr(rate_limiter, "_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(rate_limiter, "_TRY_AGAIN_AFTER_SECONDS", 60)
+    limiter = RateLimiter(hanging_url, LIMITS)
+    connected = []
+    connect = limiter._redis
+    monkeypatch.setattr(limiter, "_redis", lambda: connected.append(1) or connect())
+
+    for _ in range(20):
+        assert (await limiter.use("default", limiter.buckets("default", "192.0.2.1"))).allowed
+
+    assert len(connected) == rate_limiter._SLOW_ANSWERS_TO_GIVE_UP
+    assert limiter.degraded
+
+
+async def test_a_single_slow_answer_degrades_nothing(hanging_url, monkeypatch):
+    monkeypatch.setattr(rate_limiter, "_TIMEOUT_SECONDS", 0.05)
+    limiter = RateLimiter(hanging_url, LIMITS)
+
+    await limiter.use("default", limiter.buckets("default", "192.0.2.1"))
+
+    assert not limiter.degraded
+
+
+async def test_the_limiter_comes_back_with_redis_and_says_each_change_once(dead_url, monkeypatch):
+    monkeypatch.setattr(rate_limiter, "_TRY_AGAIN_AFTER_SECONDS", 0.05)
+    limiter = RateLimiter(dead_url, LIMITS)
+    buckets = limiter.buckets("default", "192.0.2.1")
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(5):
+            await limiter.use("default", buckets)
+            await asyncio.sleep(0.06)
+        assert limiter.degraded
+
+        limiter._url, limiter._by_loop = settings.REDIS_URL, {}  # Redis is back
+        await asyncio.sleep(0.06)
+        for _ in range(3):
+            await limiter.use("default", buckets)
+
+    assert not limiter.degraded
+    assert [line["event"] for line in lines] == ["limits_degraded", "limits_restored"]
+    assert not (await asyncio.gather(*(limiter.use("default", buckets) for _ in range(8))))[-1].allowed
+    await limiter.close()
+
+
+async def test_a_script_that_redis_forgot_is_sent_again(limiter):
+    buckets = limiter.buckets("default", "192.0.2.1")
+    await limiter.use("default", buckets)
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.script_flush()
+
+    decision = await limiter.use("default", buckets)
+
+    assert decision.tightest.remaining == 5
+    assert not limiter.degraded
+
+
+async def test_connections_that_redis_closed_are_opened_again(limiter):
+    buckets = limiter.buckets("default", "192.0.2.1")
+    await limiter.use("default", buckets)
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+
+    assert (await limiter.use("default", buckets)).allowed
+    assert not limiter.degraded
+
+
+def test_callers_on_loops_of_their_own_share_the_limit_and_leave_no_loop_behind():
+    limiter = RateLimiter(limits=LIMITS)
+    buckets = limiter.buckets("default", "192.0.2.1")
+
+    allowed = [async_to_sync(limiter.use)("default", buckets).allowed for _ in range(9)]
+    allowed += [asyncio.run(limiter.use("default", buckets)).allowed for _ in range(2)]
+
+    assert allowed == [True] * 7 + [False] * 4
+    assert len(limiter._by_loop) == 1
+
+
+def test_memory_holds_only_so_many_buckets():
+    local = LocalBuckets(most=10)
+    for number in range(50):
+        local.use([Bucket(str(number), Allowance(1, 60))])
+
+    assert len(local._arrivals) == 10
+    assert not local.use([Bucket("49", Allowance(1, 60))]).allowed
+    local.clear()
+    assert local.use([Bucket("49", Allowance(1, 60))]).allowed
+
+
+def test_in_memory_too_a_refusal_uses_up_no_other_bucket():
+    local = LocalBuckets()
+    tight, wide = Bucket("tight", Allowance(1, 60)), Bucket("wide", Allowance(9, 60))
+    local.use([tight])
+
+    assert not local.use([tight, wide]).allowed
+    assert local.use([wide]).tightest.remaining == 8
