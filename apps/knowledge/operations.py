@@ -12,7 +12,6 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
@@ -63,8 +62,7 @@ async def stored_upload(
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise UploadTooLarge(f"A file may have at most {settings.MAX_UPLOAD_BYTES} bytes.")
     name = display_name(file.name or "")
-    with creator_scope(actor.creator_id):
-        stored = await _on_a_thread(storage.store, file, name)
+    stored = await _with_files_of(actor, storage.store, file, name)
     title = clean_line(title)[:200] or title_of(name)
     arguments = {"stored": stored, "filename": name, "title": title, "tags": tags or []}
     fingerprint = "\x1f".join([stored.sha256, title, *(tags or [])]).encode()
@@ -74,11 +72,11 @@ async def stored_upload(
     except HubError:
         # Refused, so undone. After anything else (a client that left, a connection lost at the commit) the row may
         # well be there: a file too many is better than a document without its file.
-        await _on_a_thread(storage.remove, stored.path)
+        await _with_files_of(actor, storage.remove, stored.path)
         raise
     unused = [upload.replaced] if upload.taken else [stored.path]
     for path in filter(None, unused):
-        await _on_a_thread(storage.remove, path)
+        await _with_files_of(actor, storage.remove, path)
 
 
 async def upload_document(
@@ -92,14 +90,14 @@ async def upload_document(
 async def remove_document(actor: Actor, document_id: UUID) -> None:
     """Delete a document, its passages and its file."""
     path = await run_as(actor, delete_document, document_id=document_id)
-    await _on_a_thread(storage.remove, path)
+    await _with_files_of(actor, storage.remove, path)
 
 
 async def document_content(actor: Actor, document_id: UUID) -> StreamingHttpResponse:
     """The file as it was uploaded, for saving only: what a stranger wrote must never run as a page of the hub."""
     document = await run_as(actor, get_document, document_id=document_id)
     try:
-        file = await _on_a_thread(default_storage.open, document.storage_path)
+        file = await _with_files_of(actor, storage.open_stored, document.storage_path)
     except FileNotFoundError as error:
         raise ContentMissing from error
     known = document.media_type in media_types.SUPPORTED
@@ -135,5 +133,7 @@ async def search_passages(
     return Answer(query, round((time.perf_counter() - began) * 1000), hits)
 
 
-async def _on_a_thread[**P, R](function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
+async def _with_files_of[**P, R](actor: Actor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function of `storage` on a thread, in the scope that says whose files these are."""
+    with creator_scope(actor.creator_id):
+        return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)

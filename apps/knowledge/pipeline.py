@@ -28,6 +28,7 @@ from apps.knowledge.services.processing import Superseded, Work
 from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import run_as
+from shared.tenancy.scope import creator_scope
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,8 @@ class _Run:
     async def _extract(self) -> int:
         copy = storage.local_copy(self.work.storage_path)
         try:
-            path = await asyncio.to_thread(copy.__enter__)
+            with creator_scope(self.actor.creator_id):
+                path = await asyncio.to_thread(copy.__enter__)
         except FileNotFoundError:
             raise ExtractionFailed("file_missing") from None
         try:

@@ -49,3 +49,13 @@ def storage_path(*parts: str | UUID) -> str:
         if not name or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise SuspiciousFileOperation(f"not a part of a storage path: {name!r}")
     return "/".join(["creators", require_creator().hex, *names])
+
+
+def own_path(path: str) -> str:
+    """A stored path, if it lies below the creator in scope. Whoever opens or deletes a file asks here first.
+
+    Raises `SuspiciousFileOperation` for another creator's, whichever row or job it came from.
+    """
+    if not path.startswith(f"creators/{require_creator().hex}/") or ".." in path:
+        raise SuspiciousFileOperation("this path belongs to somebody else")
+    return path

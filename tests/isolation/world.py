@@ -1,0 +1,146 @@
+"""Acme with a row in every tenant table, each full of words that nobody else would ever write."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.contrib.postgres.search import SearchVector
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.models import AuditEntry
+from apps.hub.models import Profile
+from apps.knowledge.embedding import current_embedder
+from apps.knowledge.models import Chunk, Document, Stage, Version
+from shared.idempotency.models import CreatorAnswer
+from shared.tenancy.names import storage_path
+from shared.tenancy.scope import creator_scope
+
+# Made-up words: in none of the hub's own texts, in no other creator's.
+TITLE, FILENAME, TEXT, HEADING, TAG = "Quorvexa", "zibbolund", "fjordwhistle", "Ombrackett", "yarnspindle"
+NAME, BIO, SITE, CATEGORY, REASON = "Hextable", "plumcadence", "vostrugate", "kelpwander", "murkledove"
+WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON)
+
+CONTENT = f"{HEADING}\n\nThe {TEXT} is tuned twice a year. Nobody else may know how.\n".encode()
+
+
+@dataclass
+class World:
+    """What a creator has. `things` are the ids that a call can name."""
+
+    creator_id: UUID
+    user_id: UUID
+    words: tuple[str, ...]
+    content: bytes
+    things: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def words_in(self, text):
+        """Which of this creator's words a text betrays."""
+        lowered = text.lower()
+        return [word for word in self.words if word.lower() in lowered]
+
+
+def build_acme(actor, email=""):
+    """Fill Acme. `email` is one more word that must not get out."""
+    acme = World(actor.creator_id, actor.user_id, (*WORDS, *filter(None, [email])), CONTENT)
+    with creator_scope(actor.creator_id), transaction.atomic():
+        document, version, chunk = _document(acme, "handbook", CONTENT, Document.Status.READY)
+        _document(acme, "draft", b"draft " + CONTENT, Document.Status.QUEUED)
+        _document(acme, "broken", b"broken " + CONTENT, Document.Status.FAILED)
+        profile = Profile.objects.create(
+            display_name=NAME,
+            bio=f"{BIO} since 1999",
+            website_url=f"https://{SITE}.example",
+            coaching_categories=[CATEGORY],
+        )
+        entry = AuditEntry.objects.create(user_id=actor.user_id, action="view", reason=REASON, detail=TITLE)
+        answer = CreatorAnswer.objects.create(
+            key_hash=b"k" * 32,
+            fingerprint=b"f" * 32,
+            status=201,
+            sealed_body=TITLE.encode(),
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+    acme.things |= {"version": str(version.id), "chunk": str(chunk.id), "profile": str(profile.id)}
+    acme.things |= {"auditentry": str(entry.id), "creatoranswer": str(answer.id), "document": str(document.id)}
+    acme.things |= {"user": str(actor.user_id), "creator": str(actor.creator_id)}
+    return acme
+
+
+def build_umbrella(actor):
+    """Give the other creator something of their own, so that their answers are not empty for want of rows."""
+    content = b"Umbrellas\n\nAn umbrella is opened before the rain.\n"
+    umbrella = World(actor.creator_id, actor.user_id, ("umbrella",), content)
+    with creator_scope(actor.creator_id), transaction.atomic():
+        words = ("Rain", "rain.txt", "Umbrellas", "wet")
+        _document(umbrella, "handbook", content, Document.Status.READY, words)
+        _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
+        _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
+    return umbrella
+
+
+def put_files_back(world):
+    """Write a creator's files again, after a call that was undone in the database took them away."""
+    with creator_scope(world.creator_id):
+        for document in Document.objects.all():
+            content = world.files[document.storage_path]
+            if not default_storage.exists(document.storage_path):
+                default_storage.save(document.storage_path, ContentFile(content))
+
+
+def _document(world, name, content, status, words=(TITLE, f"{FILENAME}.txt", HEADING, TAG)):
+    title, filename, heading, tag = words
+    ready = status == Document.Status.READY
+    document = Document(
+        title=f"{title} {name}",
+        filename=filename,
+        media_type="text/plain",
+        bytes=len(content),
+        content_sha256=hashlib.sha256(content).hexdigest(),
+        tags=[tag],
+        status=status,
+        live_version=1 if ready else None,
+        page_count=1 if ready else None,
+        chunk_count=1 if ready else 0,
+        failure_code="empty" if status == Document.Status.FAILED else "",
+    )
+    document.storage_path = storage_path("documents", document.id)
+    document.save()
+    default_storage.save(document.storage_path, ContentFile(content))
+    world.files[document.storage_path] = content
+    version = Version.objects.create(document=document, number=1, status=status, chunk_count=document.chunk_count)
+    for position, stage in enumerate(Stage.Name, start=1):
+        Stage.objects.create(
+            version=version, position=position, name=stage, state="done" if ready else "pending", total=1
+        )
+    world.things[name] = str(document.id)
+    chunk = _chunk(document, version, content.decode(), heading) if ready else None
+    return document, version, chunk
+
+
+def _chunk(document, version, text, heading):
+    chunk = Chunk.objects.create(
+        document=document,
+        version=version,
+        position=1,
+        text=text,
+        page=1,
+        heading=heading,
+        tokens=len(text.split()),
+        embedding=_vector(text),
+    )
+    Chunk.objects.filter(id=chunk.id).update(
+        lexemes=SearchVector("text", config="english"), lexeme_count=len(text.split())
+    )
+    return chunk
+
+
+@cache
+def _vector(text):
+    return async_to_sync(current_embedder().embed)([text])[0]
