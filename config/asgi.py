@@ -1,5 +1,6 @@
 """The web process. It refuses to start on a database that would not keep creators apart."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from apps.knowledge.consumers import DocumentsConsumer  # noqa: E402
+from apps.knowledge.embedding import warm_up  # noqa: E402
 from shared.body_limit import BodyLimit  # noqa: E402
 from shared.tenancy.checks import refuse_unfit_database  # noqa: E402
 
@@ -27,13 +29,17 @@ with ThreadPoolExecutor(1) as _thread:
     _thread.submit(refuse_unfit_database).result()
 
 
-
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """Nothing to start and nothing to stop; servers like to be told so."""
+    """Load the embedding model beside the first requests; nothing to stop."""
+    warming: asyncio.Task[None] | None = None  # kept, or it might be collected while it runs
     while True:
         message = await receive()
+        if message["type"] == "lifespan.startup":
+            warming = asyncio.create_task(warm_up())
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
+            if warming is not None:
+                warming.cancel()
             return
 
 

@@ -4,8 +4,12 @@ import unicodedata
 from typing import Annotated
 from uuid import UUID
 
+import email_validator
 from ninja import Schema
 from pydantic import AfterValidator, EmailStr, Field, StringConstraints
+
+# An address is a name to sign in with here, and a private installation may well be called hub.local or hub.test.
+email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
 # Marks that turn the reading direction around, so that a name could pose as other words on a page.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

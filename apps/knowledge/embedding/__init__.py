@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from apps.knowledge.embedding.dimensions import DIMENSIONS
 from shared.config.env_constants import get_env_value
 
-__all__ = ["DIMENSIONS", "Embedder", "Vectors", "current_embedder", "passage_text"]
+__all__ = ["DIMENSIONS", "Embedder", "Vectors", "current_embedder", "passage_text", "warm_up"]
 
 type Vectors = NDArray[np.float32]
 
@@ -37,6 +37,12 @@ def current_embedder() -> Embedder:
     if _embedder is None:
         _embedder = _configured()
     return _embedder
+
+
+async def warm_up() -> None:
+    """Load the model that comes along, so that the first search does not wait for it. Leaves an endpoint alone."""
+    if not get_env_value("EMBEDDING_URL", fallback=True):
+        await current_embedder().embed(["ready"])
 
 
 def _configured() -> Embedder:

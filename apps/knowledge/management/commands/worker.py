@@ -13,6 +13,7 @@ from procrastinate.contrib.django import app as hub_jobs
 from procrastinate.psycopg_connector import PsycopgConnector
 
 from shared.config.env_constants import get_env_value
+from shared.tenancy.checks import refuse_unfit_database
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--concurrency", type=int, default=get_env_value("WORKER_CONCURRENCY", fallback=True))
 
     def handle(self, *args: Any, concurrency: int, **options: Any) -> None:
+        refuse_unfit_database()
         asyncio.run(serve(concurrency))
 
 
