@@ -45,6 +45,7 @@ class MembershipInline(TabularInline):
 
     model = Membership
     extra = 0
+    show_title = False
     autocomplete_fields = ("user", "creator")
 
 

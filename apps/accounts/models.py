@@ -1,9 +1,12 @@
 """Who may sign in, for which creator. All tables but the audit log are global: sign-in reads them
 before there is a creator to scope by, and only the services of this app do."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 from apps.accounts.managers import UserManager
 from shared.tenancy.actor import Role
@@ -39,6 +42,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def clean(self) -> None:
         self.email = type(self).objects.normalize_email(self.email)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new password ends every sign-in, as it ends every session: whoever had the old one is out."""
+        # Django keeps the raw one until the row is saved, except where it only strengthens the hash.
+        has_new_password = getattr(self, "_password", None) is not None and not self._state.adding
+        super().save(*args, **kwargs)
+        if has_new_password:
+            alive = self.refresh_families.filter(revoked_at__isnull=True)
+            alive.update(revoked_at=timezone.now(), reason=RefreshFamily.Reason.NEW_PASSWORD)
 
     def get_full_name(self) -> str:
         return self.display_name
@@ -91,6 +103,7 @@ class RefreshFamily(models.Model):
 
         LOGGED_OUT = "logged_out", "logged out"
         REUSED = "reused", "a used token came back"
+        NEW_PASSWORD = "new_password", "the password was changed"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="refresh_families")

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError as FormError
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
+from django.template.response import SimpleTemplateResponse
 from django.urls import path, reverse
 from django.utils.csp import CSP
 from django.views.decorators.http import require_POST
@@ -78,7 +79,7 @@ class HubAdminSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Refuses a tenant model without a `TenantAdmin`: its log would be everybody's."""
-        given = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        given: list[Any] = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
         for model in given:
             if is_tenant_model(model) and not (admin_class and issubclass(admin_class, TenantAdmin)):
                 raise ImproperlyConfigured(f"{model.__name__} is a tenant model: register it with a TenantAdmin.")
@@ -184,9 +185,9 @@ def _as_the_creator(view: View) -> View:
                 ids = {"creator_id": str(acting.actor.creator_id), "user_id": str(acting.actor.user_id)}
                 stack.enter_context(bound_contextvars(**ids))
                 stack.enter_context(creator_scope(acting.actor.creator_id))
-            response: Any = view(request, *args, **kwargs)
-            # Admin pages are lazy, and would read their rows after the scope has closed.
-            if not getattr(response, "is_rendered", True):
+            response = view(request, *args, **kwargs)
+            if isinstance(response, SimpleTemplateResponse):
+                # Admin pages are lazy, and would read their rows after the scope has closed.
                 response = response.render()
         return _with_policy(response)
 

@@ -4,8 +4,9 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
-from apps.accounts.models import Creator, Membership, User
+from apps.accounts.models import Creator, Membership, RefreshFamily, User
 from apps.accounts.services import EmailTaken, membership_still_holds, register_creator
+from shared.security.passwords import HubArgon2PasswordHasher
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +63,21 @@ def test_createsuperuser_makes_staff(monkeypatch):
     assert root.check_password("correct horse battery")
     assert root.get_full_name() == root.get_short_name() == "Root"
     assert not root.memberships.exists()
+
+
+def test_a_new_password_ends_every_sign_in(client, alice, bob):
+    alice.user.set_password("another horse battery")
+    alice.user.save()
+
+    assert client.get("/api/v1/auth/me", headers=alice.headers).status_code == 401
+    assert client.get("/api/v1/auth/me", headers=bob.headers).status_code == 200
+    assert RefreshFamily.objects.get(user=alice.user).reason == RefreshFamily.Reason.NEW_PASSWORD
+
+
+def test_a_stronger_hash_of_the_same_password_ends_nothing(client, alice, monkeypatch):
+    monkeypatch.setattr(HubArgon2PasswordHasher, "time_cost", 2)
+
+    assert alice.user.check_password(alice.password)
+
+    assert "t=2" in User.objects.get(id=alice.user.id).password
+    assert client.get("/api/v1/auth/me", headers=alice.headers).status_code == 200

@@ -176,7 +176,11 @@ class Migration(migrations.Migration):
                     "reason",
                     models.CharField(
                         blank=True,
-                        choices=[("logged_out", "logged out"), ("reused", "a used token came back")],
+                        choices=[
+                            ("logged_out", "logged out"),
+                            ("reused", "a used token came back"),
+                            ("new_password", "the password was changed"),
+                        ],
                         max_length=20,
                     ),
                 ),

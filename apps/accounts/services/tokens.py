@@ -1,7 +1,9 @@
 """Sign-ins through the API: families of refresh tokens, each good for one exchange."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -74,7 +76,7 @@ def revoke_reused_sign_in(*, refresh_token: str) -> None:
     end_families(families.values_list("id", flat=True), RefreshFamily.Reason.REUSED)
 
 
-def end_families(family_ids: object, reason: RefreshFamily.Reason) -> int:
+def end_families(family_ids: Iterable[UUID], reason: RefreshFamily.Reason) -> int:
     """Revoke sign-ins that are not revoked yet; says how many."""
     alive = RefreshFamily.objects.filter(id__in=family_ids, revoked_at__isnull=True)
     return alive.update(revoked_at=timezone.now(), reason=reason)
