@@ -28,8 +28,15 @@ _IN_TEXT = (
         re.compile(r"(?i)\b((?:access_|refresh_)?token|password|secret|api_?key)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",&}]+"),
         rf"\1\2{HIDDEN}",
     ),
-    # Postgres quotes rows: DETAIL:  Key (email)=(alice@acme.test) already exists.
-    (re.compile(r"(?s)\bDETAIL:.*"), f"DETAIL: {HIDDEN}"),
+    (re.compile(r"\bhub_rt_[\w-]{8,}"), HIDDEN),
+    (re.compile(r"(?i)\b(sessionid|csrftoken)=[\w-]+"), rf"\1={HIDDEN}"),
+    (re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)"), HIDDEN),
+    # Whoever it is, the line says so by an id.
+    (re.compile(r"[\w.+%-]+@[\w-]+(\.[\w-]+)+"), HIDDEN),
+    # Pydantic quotes what did not fit: [type=string_type, input_value='...', input_type=str]
+    (re.compile(r"(?s)\binput_value=.*?(?=, input_type=|$)"), f"input_value={HIDDEN}"),
+    # Postgres quotes rows and statements: DETAIL:  Key (title)=(My book) already exists. LINE 1: INSERT ...
+    (re.compile(r"(?s)\b(DETAIL:|CONTEXT:|LINE \d+:).*?(?=\n\n|\n\w+: |\nTraceback|$)"), rf"\1 {HIDDEN}"),
 )
 
 
@@ -47,21 +54,19 @@ def _clean(name: str, value: Any) -> Any:
         return {inner: _clean(str(inner), item) for inner, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean("", item) for item in value]
-    if isinstance(value, str):
-        for pattern, replacement in _IN_TEXT:
-            value = pattern.sub(replacement, value)
-    return value
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    text = str(value)  # the renderer would do the same with an object, past these rules
+    for pattern, replacement in _IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def configure_logging() -> None:
     """Set up structlog and send the standard library's logging through it. Called once, by the settings."""
-    before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-    ]
+    before = _before()
     structlog.configure(
         processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -69,6 +74,17 @@ def configure_logging() -> None:
         cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(_standard_library(before))
+
+
+def _before() -> list[Processor]:
+    """What every line gets, ours and the libraries'."""
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+    ]
 
 
 def _standard_library(before: list[Processor]) -> dict[str, Any]:
@@ -100,6 +116,10 @@ def _standard_library(before: list[Processor]) -> dict[str, Any]:
             "django.db.backends": {"level": "ERROR"},
             # One line for each job is ours to write.
             "procrastinate": {"level": "WARNING"},
+            # Their access lines have the query in them, and their handlers know no rules.
+            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
+            "granian.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
             "httpx": {"level": "WARNING"},
         },
     }
