@@ -26,7 +26,7 @@ class WrongOrigin(PermissionDenied):
     code = "wrong_origin"
 
 
-class TenantConsumer(AsyncJsonWebsocketConsumer):
+class TenantConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # no stubs
     """A socket that hears one creator's news and nothing else.
 
     Who may listen is asked again before an event is passed on, and on a timer while nothing happens, so that

@@ -16,7 +16,7 @@ from shared.tenancy.scope import require_creator
 TENANT_TABLES: set[str] = set()
 
 
-class CreatorKey(models.ForeignKey):
+class CreatorKey(models.ForeignKey):  # type: ignore[type-arg]
     """The tenant column, `creator_id`. Its default is the creator in scope.
 
     `DO_NOTHING`, because erasing a creator is a service and never a cascade.
@@ -34,8 +34,10 @@ class CreatorKey(models.ForeignKey):
         kwargs.pop("default", None)
         return name, path, args, kwargs
 
-    def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:
-        super().contribute_to_class(cls, name, private_only)
+    def contribute_to_class(
+        self, cls: type[models.Model], name: str, private_only: bool = False, **kwargs: Any
+    ) -> None:
+        super().contribute_to_class(cls, name, private_only, **kwargs)
         if not cls._meta.abstract:
             TENANT_TABLES.add(cls._meta.db_table)
 

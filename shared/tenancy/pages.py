@@ -1,6 +1,6 @@
 """The door for pages: somebody is signed in, and the scope stays open until the page is rendered."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate
 from urllib.parse import urlencode
@@ -12,13 +12,14 @@ from django.shortcuts import resolve_url
 from shared.tenancy.scope import creator_scope
 
 
-def creator_page[**P](
-    view: Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponse]],
-) -> Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponse]]:
+type Page[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponse]]
+
+
+def creator_page[**P](view: Page[P]) -> Page[P]:
     """Send whoever is not signed in to the sign-in page, and back afterwards; run the view in the actor's scope."""
 
     @wraps(view)
-    async def signed_in(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    async def signed_in(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         actor: Any = getattr(request, "actor", None)
         if actor is None:
             return _to_sign_in(request)

@@ -39,7 +39,7 @@ class TenantTask:
             raise ScopeSwitch("A job is queued by the creator that it serves.")
         if not transaction.get_connection().in_atomic_block:
             raise RuntimeError("defer() is for services: call the service through run_as()")
-        return app.configure_task(self.name, lock=lock).defer(actor=actor.to_job(), **arguments)
+        return app.configure_task(self.name, lock=lock).defer(actor={**actor.to_job()}, **arguments)
 
 
 def tenant_task(name: str, *, retry: int = 0) -> Callable[[Callable[..., Awaitable[None]]], TenantTask]:

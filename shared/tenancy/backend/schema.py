@@ -29,6 +29,10 @@ class TenantSchemaEditor(schema.DatabaseSchemaEditor):
         if isinstance(field, CreatorKey):
             self._isolate(model)
 
+    def effective_default(self, field: Any) -> Any:
+        # The default asks for the creator in scope, and a migration has none: a table with rows must be filled first.
+        return None if isinstance(field, CreatorKey) else super().effective_default(field)
+
     def remove_field(self, model: Any, field: Any) -> None:
         if isinstance(field, CreatorKey):
             raise NotSupportedError(f"{model._meta.label}: a tenant table cannot become a global one in place.")
