@@ -11,7 +11,6 @@ from django.shortcuts import resolve_url
 
 from shared.tenancy.scope import creator_scope
 
-
 type Page[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponse]]
 
 
