@@ -34,12 +34,11 @@ def two(request: pytest.FixtureRequest) -> Two:
 @pytest.fixture(scope="module")
 def house(django_db_setup: None, django_db_blocker: Any) -> Iterator[ModuleType]:
     """The tables of `tests.tenancy.house`, made by the schema editor and dropped after the module."""
-    from tests.tenancy import house as package  # noqa: PLC0415
-    from tests.tenancy.house import models  # noqa: PLC0415
+    from tests.tenancy import house as package
+    from tests.tenancy.house import models
 
-    with django_db_blocker.unblock():
-        with installed("tests.tenancy.house", "house", package), tables_of(*models.MODELS):
-            yield models
+    with django_db_blocker.unblock(), installed("tests.tenancy.house", "house", package), tables_of(*models.MODELS):
+        yield models
 
 
 @pytest.fixture(scope="module")

@@ -40,10 +40,9 @@ def test_a_transaction_that_served_one_creator_serves_no_other(two):
 
 def test_the_switch_is_refused_after_a_savepoint_was_undone_too(two):
     with transaction.atomic():
-        with creator_scope(two.alice.creator_id):
-            with pytest.raises(ZeroDivisionError), transaction.atomic():
-                setting_in_postgres()
-                raise ZeroDivisionError
+        with creator_scope(two.alice.creator_id), pytest.raises(ZeroDivisionError), transaction.atomic():
+            setting_in_postgres()
+            raise ZeroDivisionError
         with creator_scope(two.mallory.creator_id), pytest.raises(ScopeSwitch):
             setting_in_postgres()
 
@@ -137,12 +136,11 @@ def test_a_killed_backend_is_an_error_and_the_next_connection_is_bound(two):
 
 @pytest.mark.parametrize("call", ["executemany", "copy", "stream", "callproc"])
 def test_calls_with_messages_of_their_own_need_a_transaction(two, call):
-    with creator_scope(two.alice.creator_id), connection.cursor() as cursor:
-        with pytest.raises(ScopeSwitch, match="needs a transaction"):
-            if call == "executemany":
-                cursor.executemany("SELECT %s", [(1,), (2,)])
-            else:
-                getattr(cursor, call)("SELECT 1")
+    with creator_scope(two.alice.creator_id), connection.cursor() as cursor, pytest.raises(ScopeSwitch, match="needs"):
+        if call == "executemany":
+            cursor.executemany("SELECT %s", [(1,), (2,)])
+        else:
+            getattr(cursor, call)("SELECT 1")
 
 
 def test_calls_with_messages_of_their_own_are_bound_in_a_transaction(two, house):

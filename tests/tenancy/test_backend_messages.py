@@ -28,11 +28,10 @@ def test_in_a_scope_a_statement_and_its_binding_are_one_message_and_nothing_stay
 
 
 def test_a_transaction_takes_one_message_for_each_statement_and_one_to_commit(two, house):
-    with creator_scope(two.alice.creator_id), wire() as sent:
-        with transaction.atomic():
-            house.Room.objects.create(name="hall")
-            house.Room.objects.create(name="loft")
-            assert house.Room.objects.count() == 2
+    with creator_scope(two.alice.creator_id), wire() as sent, transaction.atomic():
+        house.Room.objects.create(name="hall")
+        house.Room.objects.create(name="loft")
+        assert house.Room.objects.count() == 2
     assert len(sent) == 4
     assert sent.messages[0].startswith("BEGIN; SET LOCAL")
     assert [SETTING in message for message in sent.messages] == [True, False, False, False]
@@ -41,9 +40,8 @@ def test_a_transaction_takes_one_message_for_each_statement_and_one_to_commit(tw
 
 
 def test_a_transaction_in_which_nothing_is_asked_sends_nothing(two):
-    with creator_scope(two.alice.creator_id), wire() as sent:
-        with transaction.atomic(), transaction.atomic(savepoint=False):
-            pass
+    with creator_scope(two.alice.creator_id), wire() as sent, transaction.atomic(), transaction.atomic(savepoint=False):
+        pass
     assert sent.messages == []
 
 

@@ -81,8 +81,7 @@ WEAKENINGS = {
     "for one role only": (f"ALTER POLICY {POLICY_NAME} ON {TABLE} TO CURRENT_USER", "exactly the policy"),
     "under another name": (f"ALTER POLICY {POLICY_NAME} ON {TABLE} RENAME TO other", "['other']"),
     "for reading only": (
-        f"DROP POLICY {POLICY_NAME} ON {TABLE}; CREATE POLICY {POLICY_NAME} ON {TABLE}"
-        f" FOR SELECT USING ({POLICY_SQL})",
+        f"DROP POLICY {POLICY_NAME} ON {TABLE}; CREATE POLICY {POLICY_NAME} ON {TABLE} FOR SELECT USING ({POLICY_SQL})",
         "exactly the policy",
     ),
     "another setting": (

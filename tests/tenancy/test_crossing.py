@@ -129,9 +129,9 @@ def test_a_conflict_clause_touches_only_ones_own_row(stage, label):
 def test_the_orm_cannot_write_for_another_creator_either(stage, label):
     model = apps.get_model(label)
     with creator_scope(stage.mallory.creator.id):
-        row = model(**{
-            field.attname: getattr(stage.acme.one(model), field.attname) for field in model._meta.concrete_fields
-        })
+        row = model(
+            **{field.attname: getattr(stage.acme.one(model), field.attname) for field in model._meta.concrete_fields}
+        )
         row.pk = uuid7()
         with pytest.raises((ProgrammingError, IntegrityError), match="row-level security"), transaction.atomic():
             row.save(force_insert=True)

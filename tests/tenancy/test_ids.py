@@ -1,5 +1,6 @@
 """Row ids: RFC 9562's version 7, in order, also within a millisecond and when the clock steps back."""
 
+import itertools
 import threading
 from uuid import RFC_4122
 
@@ -34,7 +35,7 @@ def test_a_neighbours_id_cannot_be_guessed_by_counting(monkeypatch):
     monkeypatch.setattr(ids, "_latest", 0)
     monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
     made = [uuid7().int for _ in range(200)]
-    steps = [later - earlier for earlier, later in zip(made, made[1:], strict=False)]
+    steps = [later - earlier for earlier, later in itertools.pairwise(made)]
     assert len(set(steps)) == len(steps)
     assert min(steps) > 2**20
 

@@ -43,9 +43,7 @@ def sessions(stage: Stage) -> Iterator[dict[str, psycopg.Connection]]:
         yield {scope: stack.enter_context(connect()) for scope in SCOPES}
 
 
-def statement(
-    stage: Stage, name: str, scope: str, model: Any, session: psycopg.Connection
-) -> Callable[[], int]:
+def statement(stage: Stage, name: str, scope: str, model: Any, session: psycopg.Connection) -> Callable[[], int]:
     """One row of the table, as a call that answers how many rows it touched."""
     table, row = model._meta.db_table, stage.acme.one(model)
     mallory = stage.mallory.creator.id
