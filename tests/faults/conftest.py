@@ -42,6 +42,7 @@ class OwnHub:
             REDIS_URL=self.redis.url(),
             DATA_DIR=str(data),
             PORT=str(self.port),
+            LOG_LEVEL="warning",
             LIMIT_DEFAULT="100000/60",
             LIMIT_LOGIN="3/900",
             JOB_STALLED_SECONDS="2",
