@@ -77,6 +77,13 @@ def test_a_token_must_fit_together(client, alice, mallory, claim):
     assert ask(client, f"Bearer {unknown}").status_code == 401
 
 
+def test_a_sign_in_for_one_creator_is_none_for_another_of_the_same_person(client, alice, umbrella):
+    Membership.objects.create(user=alice.user, creator=umbrella, role="viewer")
+    token = issue_access_token(user_id=alice.user.id, creator_id=umbrella.id, session_id=alice.actor.session_id)
+
+    assert ask(client, f"Bearer {token}").status_code == 401
+
+
 def test_a_member_of_two_creators_stays_with_the_one_of_the_token(client, alice, umbrella):
     Membership.objects.create(user=alice.user, creator=umbrella, role="viewer")
 
