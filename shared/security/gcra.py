@@ -130,7 +130,3 @@ class LocalBuckets:
         arrivals = after if allowed else before
         states = (bucket.state(arrival - now) for bucket, arrival in zip(buckets, arrivals, strict=True))
         return Decision(allowed, tuple(states))
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._arrivals.clear()

@@ -177,7 +177,6 @@ class RateLimiter:
         if self.degraded:
             self.degraded = False
             self._silent_until = 0.0
-            self._local.clear()
             log.info("limits_restored")
 
     def _redis(self) -> tuple[AsyncScript, asyncio.Semaphore]:
