@@ -20,7 +20,7 @@ from shared.embedded.probe import is_ready
 from shared.embedded.redis_server import Redis
 from shared.embedded.supervisor import Supervisor
 from shared.embedded.users import server_user
-from shared.embedded.web import web_command
+from shared.embedded.web import empty_folder, web_command
 
 READY_SECONDS = 60
 WEB_STOP_SECONDS = 10
@@ -121,7 +121,9 @@ class Hub:
         return bootstrap(admin_url, owner_password=self.secrets.owner_password, app_password=self.secrets.app_password)
 
     def _start_web(self) -> process.Child:
-        return process.start("web", web_command("127.0.0.1"), environment=self._environment(), folder=PROJECT_ROOT)
+        counts = empty_folder(self.folder / "metrics")
+        environment = self._environment(PROMETHEUS_MULTIPROC_DIR=str(counts))
+        return process.start("web", web_command("127.0.0.1"), environment=environment, folder=PROJECT_ROOT)
 
     def _start_worker(self) -> process.Child:
         command = [sys.executable, "manage.py", "worker"]

@@ -1,10 +1,12 @@
 """The web server's command line, the same from `make run` and in a container: python -m shared.embedded.web."""
 
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-from shared.config.env_constants import get_env_value, hub_environment
+from shared.config.env_constants import choose, get_env_value, hub_environment, is_set
 
 
 def web_command(host: str) -> list[str]:
@@ -23,6 +25,15 @@ def web_command(host: str) -> list[str]:
     return [*command, "config.asgi:application"]
 
 
+def empty_folder(folder: Path) -> Path:
+    """The folder, made anew: what the processes of an earlier start counted would be added to what these count."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
+
+
 if __name__ == "__main__":
+    if not is_set("PROMETHEUS_MULTIPROC_DIR"):
+        choose(PROMETHEUS_MULTIPROC_DIR=tempfile.mkdtemp(prefix="hub-metrics-"))
     command = web_command("0.0.0.0")
     os.execv(command[0], command)
