@@ -21,9 +21,6 @@ class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
         return self.get(email=self.normalize_email(username))
 
-    async def aget_by_natural_key(self, username: str | None) -> "User":
-        return await self.aget(email=self.normalize_email(username))
-
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """A user who can sign in with `password`, or not at all when it is None."""
         user = self.model(email=self.normalize_email(email), **fields)

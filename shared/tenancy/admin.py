@@ -135,9 +135,12 @@ class TenantAdmin(ModelAdmin):  # type: ignore[misc]
     read_only = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
+        """With the rows that each row points at, since lazy loading raises."""
         # Django looks a row up before it asks for the right to it: without this, an error instead of a refusal.
         _required(request)
-        return super().get_queryset(request)
+        keys = [field.name for field in self.model._meta.fields if field.many_to_one and field.name != "creator"]
+        rows = super().get_queryset(request)
+        return rows.select_related(*keys) if keys else rows
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return _acting(request) is not None and bool(super().has_module_permission(request))

@@ -13,7 +13,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from apps.accounts.models import AuditEntry, Creator, Membership, User
-from apps.knowledge.models import Document
+from apps.knowledge.models import Document, Version
 from shared.tenancy import acting
 from shared.tenancy.admin import HubAdminSite, TenantAdmin
 from shared.tenancy.keys import is_tenant_model
@@ -330,6 +330,15 @@ def test_the_log_can_be_read_while_acting(desk, acme, handbook):
     assert history.status_code == 200
     assert REASON in log.text.partition('id="result_list"')[2]
     assert REASON not in history.text.partition('id="changelist"')[2]
+
+
+def test_rows_that_point_at_others_can_be_opened(desk, acme, handbook):
+    with creator_scope(acme.id):
+        version = Version.objects.create(document=handbook, number=1)
+    act_as(desk, acme)
+
+    assert "Acme handbook" in desk.get("/admin/knowledge/version/").text
+    assert "Acme handbook" in desk.get(f"/admin/knowledge/version/{version.id}/change/").text
 
 
 @pytest.fixture
