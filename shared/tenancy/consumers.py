@@ -60,13 +60,8 @@ class TenantConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # no st
                 for kind in self.kinds:
                     await self.channel_layer.group_discard(group_name(kind), self.channel_name)
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        """Nothing that a client sends means anything here: it cannot name a group to join."""
-
-    @classmethod
-    async def decode_json(cls, text_data: str) -> Any:
-        """Not even parsed."""
-        return None
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
+        """Nothing that a client sends means anything here, so it is not even parsed: it cannot name a group to join."""
 
     async def hub_event(self, message: dict[str, Any]) -> None:
         """Pass an event on, when its reader may still read."""

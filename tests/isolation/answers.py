@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass
 
 # Names of the moment and of the one who asks; nothing of what was asked for.
-OF_THE_MOMENT = re.compile(r"x-request-id|date|ratelimit.*|x-ratelimit.*|set-cookie|server|server-timing")
+OF_THE_MOMENT = re.compile(r"x-request-id|date|expires|ratelimit.*|x-ratelimit.*|set-cookie|server|server-timing")
 _CSRF = re.compile(rb"(csrfmiddlewaretoken\W+value=\"|X-CSRFToken\"?: ?\")[A-Za-z0-9]{64}")
 _NONCE = re.compile(r"nonce-[A-Za-z0-9+/=_-]+")
 

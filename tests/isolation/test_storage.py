@@ -54,8 +54,13 @@ def test_outside_a_scope_there_is_no_path():
         "C:",
         "a b",
         "a\n",
-    ]
-    + ["\u2024\u2024", "\uff0e\uff0e", "\u202ereversed", "caf\u00e9", "\ud800", "-\u0661"],
+        "\u2024\u2024",
+        "\uff0e\uff0e",
+        "\u202ereversed",
+        "caf\u00e9",
+        "\ud800",
+        "-\u0661",
+    ],
     ids=ascii,
 )
 def test_a_part_that_could_climb_out_is_refused(part):

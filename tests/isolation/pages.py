@@ -1,0 +1,78 @@
+"""Every page, read from the URL configuration, and how the owner of Acme opens it with success."""
+
+import re
+
+from django.urls import URLResolver, get_resolver
+
+from tests.isolation.operations import Call, Id, Operation
+from tests.isolation.world import FILENAME, HEADING, TAG, TEXT, TITLE
+
+HANDBOOK = {"document_id": Id("handbook")}
+NEW_TEXT = ("notes.txt", b"A new text that nobody has brought before.")
+QUESTION = {"q": "tuned twice a year"}
+
+# Each route, with every way it is called. Routes of operations are in `operations.py`, the admin's in its own test.
+PAGES = {
+    "": [("GET", Call(302))],
+    "register": [("GET", Call(302))],
+    "sign-in": [("GET", Call(302))],
+    "sign-out": [("POST", Call(302))],
+    "documents": [
+        ("GET", Call(200, shows=(TITLE, FILENAME, TAG))),
+        ("GET", Call(200, query={"q": "handbook", "status": "ready"}, shows=(TITLE,))),
+        ("POST", Call(302, form={"file": NEW_TEXT})),
+    ],
+    "documents/{document_id}": [("GET", Call(200, HANDBOOK, shows=(TITLE, FILENAME)))],
+    "documents/{document_id}/row": [("GET", Call(200, HANDBOOK, shows=(TITLE,)))],
+    "documents/{document_id}/content": [("GET", Call(200, HANDBOOK, shows=(TEXT, HEADING)))],
+    "documents/{document_id}/delete": [("POST", Call(302, HANDBOOK))],
+    "search": [
+        ("GET", Call(200, query=QUESTION, shows=(TITLE,))),
+        ("GET", Call(200, query=QUESTION | {"document": Id("handbook")}, shows=(TITLE,))),
+    ],
+    "api/v1/openapi.json": [("GET", Call(200))],
+    "api/v1/docs": [("GET", Call(200))],
+    "api/v1/": [("GET", Call(404))],
+    "health/live": [("GET", Call(200))],
+    "health/ready": [("GET", Call(200))],
+    "metrics": [("GET", Call(200))],
+    "^static/(?P{path}.+)$": [],
+}
+# Opens for everybody, and shows everybody the same.
+PUBLIC_PAGES = {
+    "register",
+    "sign-in",
+    "api/v1/openapi.json",
+    "api/v1/docs",
+    "api/v1/",
+    "health/live",
+    "health/ready",
+} | {"metrics"}
+
+
+def every_route():
+    """Every route of the URL configuration, the admin's and the operations' included."""
+    return list(_walk(get_resolver(), ""))
+
+
+def _walk(resolver, prefix):
+    for entry in resolver.url_patterns:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from _walk(entry, route)
+        else:
+            yield route
+
+
+def with_braces(route):
+    """`<uuid:document_id>` as `{document_id}`."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route)
+
+
+def every_page():
+    """All calls of the table, each as `(operation, call)`."""
+    return [
+        (Operation(method, "/" + route, {"number": number}), call)
+        for route, calls in PAGES.items()
+        for number, (method, call) in enumerate(calls)
+    ]

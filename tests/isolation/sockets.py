@@ -1,0 +1,47 @@
+"""A client of the websocket, on the application itself. (Channels' own needs another server to be imported.)"""
+
+import json
+
+from asgiref.testing import ApplicationCommunicator
+
+
+class Socket(ApplicationCommunicator):
+    """One connection, from the handshake on."""
+
+    def __init__(self, application, path, headers):
+        address, _, query = path.partition("?")
+        super().__init__(
+            application,
+            {
+                "type": "websocket",
+                "asgi": {"version": "3.0"},
+                "path": address,
+                "query_string": query.encode(),
+                "headers": list(headers),
+                "subprotocols": [],
+                "client": ("127.0.0.1", 5000),
+                "server": ("127.0.0.1", 80),
+            },
+        )
+
+    async def connect(self):
+        """Whether it was accepted, and if not, the code it was closed with."""
+        await self.send_input({"type": "websocket.connect"})
+        answer = await self.receive_output(timeout=10)
+        return answer["type"] == "websocket.accept", answer.get("code")
+
+    async def send_text(self, text):
+        await self.send_input({"type": "websocket.receive", "text": text})
+
+    async def send_bytes(self, data):
+        await self.send_input({"type": "websocket.receive", "bytes": data})
+
+    async def receive_event(self):
+        """The next event, within five seconds."""
+        answer = await self.receive_output(timeout=5)
+        assert answer["type"] == "websocket.send", answer
+        return json.loads(answer["text"])
+
+    async def disconnect(self):
+        await self.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self.wait(timeout=5)
