@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import psycopg_pool
 from django.db import InterfaceError, OperationalError
+from django.templatetags.static import static
 from django.utils.csp import CSP
 
 from shared.config.env_constants import PROJECT_ROOT, get_env_value, hub_environment, validate_environment
@@ -267,6 +268,7 @@ UNFOLD = {
     "SITE_HEADER": "Creator Hub",
     "SITE_SUBHEADER": "Staff",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("hub/icon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": False, "show_all_applications": True},
 }
