@@ -15,6 +15,7 @@ from shared.config.env_constants import bare_environment
 
 _ROOT = Path(__file__).resolve().parents[3]
 _WATCH_SECONDS = 0.05
+_BURIAL_SECONDS = 2.0
 # Text beyond this is no document a person wrote, and would be held in the worker's own memory.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -50,18 +51,30 @@ async def extract(path: Path, media_type: str, *, seconds: int, memory_bytes: in
         start_new_session=True,
     )
     watch = asyncio.create_task(_watch_memory(child.pid, memory_bytes))
+    readers = [asyncio.create_task(_read(child.stdout)), asyncio.create_task(_read(child.stderr, keep=8192))]
     try:
         async with asyncio.timeout(seconds):
-            answer, errors = await asyncio.gather(_read(child.stdout), _read(child.stderr, keep=8192))
+            answer, errors = await asyncio.gather(*readers)
             status = await child.wait()
     except TimeoutError:
         raise ExtractionFailed("too_slow") from None
     finally:
+        outgrown = watch.done()
         watch.cancel()
         _kill(child)
-        await child.wait()
-    outgrown = watch.done() and not watch.cancelled()
+        await _bury(child, readers)
     return _judge(status, answer, errors, outgrown=outgrown)
+
+
+async def _bury(child: asyncio.subprocess.Process, readers: list[asyncio.Task[bytes]]) -> None:
+    """Collect a killed child. asyncio does so only once its pipes are empty, and waits for whoever holds them."""
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_BURIAL_SECONDS):
+            await asyncio.gather(_read(child.stdout, keep=0), _read(child.stderr, keep=0))
+            await child.wait()
 
 
 def _judge(status: int, answer: bytes, errors: bytes, *, outgrown: bool) -> Extracted:

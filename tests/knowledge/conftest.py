@@ -1,0 +1,95 @@
+"""Documents in tests, and a quick embedder for tests that are not about meaning."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from apps.knowledge import embedding, operations, pipeline
+from apps.knowledge.embedding import DIMENSIONS
+from apps.knowledge.models import Document, Version
+from shared.tenancy.actor import Actor
+from shared.tenancy.scope import creator_scope
+from tests.fixtures.auth_fixtures import Person
+
+
+class WordEmbedder:
+    """Texts that share words are near each other: enough for every test that is not about meaning."""
+
+    async def embed(self, texts: Any) -> Any:
+        vectors = np.full((len(texts), DIMENSIONS), 1e-6, dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in re.findall(r"\w+", text.lower()):
+                vectors[row, crc32(word.encode()) % DIMENSIONS] += 1
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def words_for_meaning(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The quick embedder, unless the test is marked with `real_embedder` by asking for it."""
+    if "real_embedder" not in request.fixturenames:
+        monkeypatch.setattr(embedding, "_embedder", WordEmbedder())
+    yield
+
+
+@pytest.fixture
+def real_embedder() -> Any:
+    """The model that comes along."""
+    return embedding.current_embedder()
+
+
+@pytest.fixture
+def upload(client: Client) -> Callable[..., Any]:
+    """Upload through the API: `upload(alice, b"text", "name.txt", title="...")`."""
+
+    def call(person: Person, content: bytes, name: str = "notes.txt", **fields: Any) -> Any:
+        headers = {**person.headers, **fields.pop("headers", {})}
+        file = SimpleUploadedFile(name, content)
+        # The name as given: the class itself cuts off folders, which a client need not do.
+        file._name = name
+        return client.post("/api/v1/documents", {"file": file, **fields}, headers=headers)
+
+    return call
+
+
+@pytest.fixture
+def bring(db: None) -> Callable[..., Document]:
+    """A document that is there already, not processed: `bring(alice, b"text", "name.txt")`."""
+
+    def call(person: Person, content: bytes, name: str = "notes.txt", **fields: Any) -> Document:
+        file = SimpleUploadedFile(name, content)
+        return async_to_sync(operations.upload_document)(person.actor, file, **fields)
+
+    return call
+
+
+@pytest.fixture
+def process(db: None) -> Callable[[Actor, Document], Document]:
+    """What the worker would do with the newest version; returns the document as it is then."""
+
+    def call(actor: Actor, document: Document) -> Document:
+        with creator_scope(actor.creator_id):
+            version = Version.objects.filter(document_id=document.id).order_by("-number").first()
+        async_to_sync(pipeline.run)(actor, version.id)
+        with creator_scope(actor.creator_id):
+            return Document.objects.get(id=document.id)
+
+    return call
+
+
+@pytest.fixture
+def ready(bring: Any, process: Any) -> Callable[..., Document]:
+    """A document that search finds: `ready(alice, b"text")`."""
+
+    def call(person: Person, content: bytes, name: str = "notes.txt", **fields: Any) -> Document:
+        document = process(person.actor, bring(person, content, name, **fields))
+        assert document.status == "ready", document.failure_sentence
+        return document
+
+    return call

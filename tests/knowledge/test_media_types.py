@@ -1,0 +1,73 @@
+import io
+
+import pytest
+
+from apps.knowledge import media_types
+from apps.knowledge.media_types import detect_media_type, text_encoding
+from tests.knowledge import files
+
+
+def detected(content, name="file"):
+    file = io.BytesIO(content)
+    found = detect_media_type(file, name)
+    assert file.tell() == 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "expected"),
+    [
+        (files.pdf("hello"), "report.txt", media_types.PDF),
+        (b"junk before\n%PDF-1.4\n", "x", media_types.PDF),
+        (files.docx("hello"), "x.pdf", media_types.DOCX),
+        (files.archive({"a.txt": "hello"}), "x.docx", media_types.UNKNOWN),
+        (files.docx("hello")[:300], "x.docx", media_types.DOCX),
+        (files.docx("hello")[:300], "x.zip", media_types.UNKNOWN),
+        (files.locked_office(), "x.docx", media_types.ENCRYPTED_OFFICE),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 3_000_000, "x.doc", media_types.UNKNOWN),
+        (b"", "x.txt", media_types.EMPTY),
+        (b" \n\t ", "x.txt", media_types.EMPTY),
+        (b"\xef\xbb\xbf", "x.txt", media_types.EMPTY),
+        (b" " * 70_000 + b"word", "x.txt", media_types.TEXT),
+        (b"hello", "x.txt", media_types.TEXT),
+        (b"hello", "x.pdf", media_types.TEXT),
+        (b"# hello", "x.MD", media_types.MARKDOWN),
+        (b"<!-- hi -->\n<!DOCTYPE html><p>x", "x.txt", media_types.HTML),
+        (b"<p>part of a page</p>", "x.html", media_types.HTML),
+        (b"<p>part of a page</p>", "x.txt", media_types.TEXT),
+        (b"no tags at all", "x.html", media_types.TEXT),
+        (b"MZ\x90\x00\x03", "x.pdf", media_types.UNKNOWN),
+        (b"{\\rtf1 hello}", "x.txt", media_types.UNKNOWN),
+        (b"text with\x00a zero", "x.txt", media_types.UNKNOWN),
+        (b"\x01\x02\x03 binary", "x.txt", media_types.UNKNOWN),
+    ],
+)
+def test_content_decides_what_a_file_is(content, name, expected):
+    assert detected(content, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (b"plain", "utf-8"),
+        ("Grüße".encode(), "utf-8"),
+        ("Grüße".encode("utf-8-sig"), "utf-8-sig"),
+        ("Grüße".encode("utf-16"), "utf-16"),
+        ("\ufeffGrüße".encode("utf-16-be"), "utf-16"),
+        ("Grüße und mehr Wörter".encode("utf-16-le"), "utf-16-le"),
+        ("Grüße und mehr Wörter".encode("utf-16-be"), "utf-16-be"),
+        ("Grüße".encode("latin-1"), "cp1252"),
+        (b"\xff\xfe\x00", None),
+        (b"\x00\x00\x00\x00", None),
+        ("a\x01b c d e".encode("utf-16-le"), None),
+    ],
+)
+def test_the_encoding_of_a_text_is_found(content, encoding):
+    assert text_encoding(content) == encoding
+
+
+def test_a_character_cut_at_the_end_of_the_head_does_not_matter():
+    content = b"a" * (64 * 1024 - 1) + "ü".encode()
+
+    assert detected(content, "x.txt") == media_types.TEXT
+    assert text_encoding(content[: 64 * 1024]) == "utf-8"
