@@ -1,15 +1,17 @@
 """The cache: one word, as many values as there are creators."""
 
+from uuid import UUID
+
 import pytest
 import redis
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.cache import cache
 
-from shared.tenancy.ids import uuid7
 from shared.tenancy.scope import creator_scope
 
-ACME, UMBRELLA = uuid7(), uuid7()
+# Always the same: they are part of the names of tests, and all workers must collect the same ones.
+ACME, UMBRELLA = UUID("0199a000-0000-7000-8000-00000000000a"), UUID("0199a000-0000-7000-8000-00000000000b")
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
 """Paths in storage: below the creator in scope, whatever a part of them says."""
 
 import os
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from shared.tenancy.ids import uuid7
 from shared.tenancy.names import storage_path
 from shared.tenancy.scope import NoCreatorInScope, creator_scope
 
-ACME, UMBRELLA = uuid7(), uuid7()
+# Always the same: they are part of the names of tests, and all workers must collect the same ones.
+ACME, UMBRELLA = UUID("0199a000-0000-7000-8000-00000000000a"), UUID("0199a000-0000-7000-8000-00000000000b")
 
 
 def test_a_path_lies_below_its_creator():

@@ -9,7 +9,8 @@ import pytest
 from shared.tenancy.ids import uuid7
 from shared.tenancy.scope import NoCreatorInScope, ScopeSwitch, creator_scope, current_creator, require_creator
 
-ACME, OTHER = uuid7(), uuid7()
+# Always the same: they are part of the names of tests, and all workers must collect the same ones.
+ACME, OTHER = UUID("0199a000-0000-7000-8000-00000000000a"), UUID("0199a000-0000-7000-8000-00000000000b")
 
 
 def test_there_is_nobody_until_a_scope_opens_and_nobody_after_it_closes():
