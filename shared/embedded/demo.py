@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from shared.config.env_constants import PROJECT_ROOT, get_env_value
+from shared.embedded import places
 
 OWN_FILES = Path(__file__).with_name("demo_files")
 OWN_QUESTIONS = (
@@ -30,6 +31,8 @@ KEPT = PROJECT_ROOT / ".hub" / "demo.json"
 STAGES = ("extract", "chunk", "embed", "index", "verify")
 BAR_WIDTH = 20
 POLL_SECONDS = 0.3
+PATIENCE_SECONDS = 5
+STARTING_SECONDS = 120
 FINAL = {"ready", "failed", "cancelled"}
 
 
@@ -94,13 +97,30 @@ def main() -> None:
 
 
 def _wait_for(base: str) -> None:
+    """Return when the hub answers. One of this checkout that is still starting is waited for."""
+    started = time.monotonic()
+    while True:
+        try:
+            httpx.get(f"{base}/health/live", timeout=5, trust_env=False).raise_for_status()
+            return
+        except httpx.HTTPError as error:
+            patience = STARTING_SECONDS if _launcher_runs() else PATIENCE_SECONDS
+            if time.monotonic() - started > patience:
+                raise DemoFailed(
+                    f"No hub answers at {base} ({error}). Start it in another terminal with make run; "
+                    "one on another port is found with make demo PORT=..."
+                ) from error
+        time.sleep(POLL_SECONDS)
+
+
+def _launcher_runs() -> bool:
     try:
-        httpx.get(f"{base}/health/live", timeout=5, trust_env=False).raise_for_status()
-    except httpx.HTTPError as error:
-        raise DemoFailed(
-            f"No hub answers at {base} ({error}). Start it in another terminal with make run; "
-            "one on another port is found with make demo PORT=..."
-        ) from error
+        with places.Lock(KEPT.with_name("lock")):
+            return False
+    except places.Busy:
+        return True
+    except OSError:  # no .hub here: the hub runs elsewhere
+        return False
 
 
 def _become_creator(api: Api, base: str) -> tuple[str, str]:
@@ -185,8 +205,12 @@ def _remark(upload: Upload) -> str:
         return " ".join(filter(None, (state.get("failure_sentence"), state.get("failure_action"))))
     if state.get("status") == "ready":
         pages = state.get("page_count")
-        return f"{state.get('chunk_count', 0)} passages" + (f", {pages} pages" if pages else "")
+        return _counted(state.get("chunk_count") or 0, "passage") + (f", {_counted(pages, 'page')}" if pages else "")
     return str(state.get("stage") or "")
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 def _search(api: Api, uploads: list[Upload], questions: tuple[str, ...] | list[str]) -> None:
