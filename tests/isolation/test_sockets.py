@@ -56,9 +56,9 @@ async def close_code(one):
 
 async def tell(person, **data):
     """A service of this person's creator announces something."""
-    id = uuid7()
-    await run_as(person.actor, lambda actor: announce("document.changed", id, **data))
-    return str(id)
+    about = uuid7()
+    await run_as(person.actor, lambda actor: announce("document.changed", about, **data))
+    return str(about)
 
 
 async def hears(one):
