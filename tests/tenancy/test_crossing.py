@@ -18,7 +18,7 @@ from shared.tenancy.ids import uuid7
 from shared.tenancy.keys import CreatorKey, is_tenant_model
 from shared.tenancy.scope import creator_scope
 from tests.tenancy.rows import labels
-from tests.tenancy.tools import bind, connect
+from tests.tenancy.tools import bind, connect, owner
 
 pytestmark = pytest.mark.django_db
 UUIDS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -183,6 +183,14 @@ def test_the_serving_role_cannot_touch_the_protection(stage, statement):
 def test_the_serving_role_cannot_become_another_or_make_things(stage, statement):
     with connect() as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
         session.execute(statement.format(database=connection.settings_dict["NAME"]))
+
+
+@pytest.mark.parametrize("label", labels())
+def test_row_security_binds_even_the_owner_of_the_table(stage, label):
+    table = apps.get_model(label)._meta.db_table
+    with owner() as wrapper, wrapper.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        assert cursor.fetchone() == (0,)
 
 
 def test_row_security_switched_off_in_the_session_is_an_error_and_no_way_around(stage):

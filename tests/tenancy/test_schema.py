@@ -80,8 +80,19 @@ class Shop:
 def shop() -> Iterator[Shop]:
     with owner() as wrapper:
         made = Shop(wrapper)
-        yield made
-        made.undo_all()
+        try:
+            yield made
+            made.undo_all()
+        finally:
+            _demolish()
+
+
+def _demolish() -> None:
+    """What a failed test left standing would be in the way of all later ones."""
+    with owner() as wrapper, wrapper.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'shop\\_%'")
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE {name} CASCADE")
 
 
 def table(name: str, *fields: tuple[str, Any], **options: Any) -> migrations.CreateModel:
