@@ -235,9 +235,7 @@ def test_a_key_of_another_kind_is_refused(monkeypatch):
     plain = serialization.NoEncryption()
     shapes = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
     elliptic = ec.generate_private_key(ec.SECP256R1()).private_bytes(*shapes, plain)
-    locked = ed25519.Ed25519PrivateKey.generate().private_bytes(
-        *shapes, serialization.BestAvailableEncryption(b"x")
-    )
+    locked = ed25519.Ed25519PrivateKey.generate().private_bytes(*shapes, serialization.BestAvailableEncryption(b"x"))
 
     for pem in (elliptic, locked):
         monkeypatch.setenv("JWT_PRIVATE_KEY", pem.decode())

@@ -1,10 +1,16 @@
 import ipaddress
+import subprocess
+import sys
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from django.test import override_settings
 from structlog.testing import capture_logs
 
+from shared.config.env_constants import child_environment
+
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "metrics-token-of-the-tests"
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 
@@ -144,3 +150,15 @@ def test_the_token_opens_them_to_other_machines(client, monkeypatch):
 
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+def test_a_scrape_adds_up_what_all_processes_counted(tmp_path, client, monkeypatch):
+    count = "from shared.observability.metrics import count_request; count_request('GET', '/counted', 200, 0.1)"
+    with_folder = child_environment(PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", count], cwd=ROOT, env=with_folder, check=True)
+
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+
+    name = 'hub_http_requests_total{method="GET",route="/counted",status="2xx"}'
+    assert float(samples(client)[name]) == 2

@@ -79,3 +79,17 @@ async def test_a_client_that_hangs_up_gives_its_place_back_only_when_the_work_is
             await asyncio.sleep(0.05)
     else:
         pytest.fail("the places were never given back")
+
+
+async def test_work_that_cannot_start_takes_no_place(monkeypatch):
+    class Closed:
+        def submit(self, work):
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(passwords, "_executor", Closed())
+    before = passwords._waiting._value
+
+    with pytest.raises(RuntimeError):
+        await hash_password("correct horse")
+
+    assert passwords._waiting._value == before
