@@ -1,0 +1,166 @@
+"""Search: nobody finds another creator's words, and nobody else's rows change what one finds."""
+
+import json
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+
+from apps.knowledge.models import Chunk, Document, Version
+from shared.tenancy.ids import uuid7
+from shared.tenancy.scope import creator_scope
+from tests.isolation.world import CATEGORY, FILENAME, HEADING, NAME, TAG, TEXT, TITLE
+
+QUESTIONS = [
+    TEXT,
+    TITLE,
+    HEADING,
+    f"{TITLE} {HEADING} {TEXT}",
+    "tuned twice a year",
+    "Nobody else may know how",
+    "How often is the instrument tuned?",
+    TEXT.upper(),
+    TEXT[:6],
+    f'"{TEXT}"',
+    f"{TEXT}:*",
+    f"{TEXT} | umbrella",
+    f"umbrella -{TEXT}",
+    "%",
+    "*",
+    "' OR creator_id IS NOT NULL --",
+]
+
+
+def search(client, person, **query):
+    answer = client.get("/api/v1/search", query, headers=person.headers)
+    assert answer.status_code == 200, answer.content
+    return answer.json()["results"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_another_creator_finds_none_of_acmes_passages(client, mallory, acme_world, umbrella_world, question):
+    results = search(client, mallory, q=question, limit=50)
+
+    assert acme_world.words_in(json.dumps(results)) == []
+    assert {result["document_id"] for result in results} <= {umbrella_world.things["handbook"]}
+
+
+@pytest.mark.parametrize("question", [TEXT, "tuned twice a year", "How often is the instrument tuned?"])
+def test_the_owner_finds_them(client, alice, acme_world, umbrella_world, question):
+    results = search(client, alice, q=question)
+
+    assert results[0]["document_id"] == acme_world.things["handbook"]
+    assert {result["document_id"] for result in results} == {acme_world.things["handbook"]}
+
+
+@pytest.mark.parametrize("narrowed", [{"tag": TAG}, {"tag": "wet"}, {}])
+def test_narrowing_a_search_to_acmes_tag_finds_nothing_of_it(client, mallory, acme_world, umbrella_world, narrowed):
+    results = search(client, mallory, q="tuned rain", **narrowed)
+
+    assert acme_world.words_in(json.dumps(results)) == []
+    assert (results == []) == (narrowed == {"tag": TAG})
+
+
+def test_narrowing_a_search_to_acmes_document_is_like_narrowing_it_to_none(client, mallory, acme_world):
+    answers = [
+        client.get("/api/v1/search", {"q": "tuned", "document_id": document}, headers=mallory.headers)
+        for document in (acme_world.things["handbook"], uuid4())
+    ]
+
+    bodies = [{name: value for name, value in answer.json().items() if "_ms" not in name} for answer in answers]
+    for body in bodies:
+        body.pop("request_id", None)
+    assert answers[0].status_code == answers[1].status_code
+    assert bodies[0] == bodies[1]
+
+
+@pytest.mark.parametrize("word", [TITLE, FILENAME, TAG, NAME, CATEGORY, "handbook"])
+def test_the_list_of_documents_finds_none_of_acmes_either(client, mallory, acme_world, umbrella_world, word):
+    for query in ({"q": word}, {"tag": word}, {"status": "ready"}):
+        answer = client.get("/api/v1/documents", query, headers=mallory.headers)
+
+        assert acme_world.words_in(answer.text) == []
+        assert answer.status_code == 200
+
+
+COPIES = """
+INSERT INTO knowledge_chunk (id, creator_id, document_id, version_id, position, text, page, heading, tokens, lexemes,
+                             lexeme_count, embedding)
+SELECT gen_random_uuid(), creator_id, document_id, version_id, position + n, text || ' ' || n, page, heading, tokens,
+       lexemes, lexeme_count, embedding
+  FROM knowledge_chunk, generate_series(1, 999) n WHERE id = %s
+"""
+
+
+@pytest.fixture
+def a_thousand_near_copies(mallory, umbrella_world, acme_world):
+    """Mallory has Acme's passage a thousand times over: same words, same meaning, same length."""
+    with creator_scope(acme_world.creator_id):
+        theirs = Chunk.objects.get(id=acme_world.things["chunk"])
+
+    def copy():
+        with creator_scope(mallory.creator.id), transaction.atomic():
+            version = Version.objects.get(document_id=umbrella_world.things["handbook"])
+            mine = Chunk.objects.create(
+                document_id=version.document_id,
+                version=version,
+                position=1000,
+                text=theirs.text,
+                heading=theirs.heading,
+                tokens=theirs.tokens,
+                lexeme_count=theirs.lexeme_count,
+                embedding=theirs.embedding,
+            )
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE knowledge_chunk SET lexemes = to_tsvector('english', text) WHERE id = %s", [mine.id]
+                )
+                cursor.execute(COPIES, [mine.id])
+            assert Chunk.objects.filter(document_id=version.document_id).count() > 1000
+
+    return copy
+
+
+def test_a_thousand_near_copies_of_another_creator_change_nothing(client, alice, acme_world, a_thousand_near_copies):
+    """Neither ranks, nor scores, nor counts: the statistics of words are a creator's own."""
+    add_passages(acme_world)
+
+    def all_that_alice_sees():
+        found = [search(client, alice, q=question, limit=50) for question in QUESTIONS]
+        usage = client.get("/api/v1/usage", headers=alice.headers).json()
+        return found, usage, client.get("/api/v1/documents", headers=alice.headers).json()
+
+    before = all_that_alice_sees()
+    a_thousand_near_copies()
+
+    assert all_that_alice_sees() == before
+    assert len(before[0][0]) > 0
+
+
+def test_the_copies_owner_finds_their_own_copies(client, mallory, a_thousand_near_copies, acme_world):
+    a_thousand_near_copies()
+
+    results = search(client, mallory, q=TEXT)
+    assert {result["document_id"] for result in results}.isdisjoint(acme_world.things.values())
+    assert len(results) > 0
+
+
+def add_passages(world):
+    """More passages, so that ranks could change."""
+    with creator_scope(world.creator_id):
+        first = Chunk.objects.get(id=world.things["chunk"])
+        for position in range(2, 12):
+            Chunk.objects.create(
+                id=uuid7(),
+                document_id=first.document_id,
+                version_id=first.version_id,
+                position=position,
+                text=f"{first.text} And {position} more words, {'tuned ' * position}",
+                heading=first.heading,
+                tokens=first.tokens,
+                lexeme_count=first.lexeme_count + position,
+                embedding=first.embedding,
+            )
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE knowledge_chunk SET lexemes = to_tsvector('english', text) WHERE lexemes IS NULL")
+        Document.objects.filter(id=first.document_id).update(chunk_count=11)
