@@ -39,16 +39,15 @@
     try { return JSON.parse(text); } catch { return null; }
   }
 
-  // A session that has ended answers with the sign-in page: go there instead of showing it inside a row.
-  function signedOut(url) {
-    if (!url || !new URL(url, location.href).pathname.startsWith("/sign-in")) return false;
-    location.reload();
-    return true;
+  // A session that has ended is answered with the way to the sign-in page: go there instead of showing it in a row.
+  function signedOut(target) {
+    if (target) location.assign(target);
+    return Boolean(target);
   }
 
   // --- rows ------------------------------------------------------------------------------------------------
 
-  const rowOf = (id) => document.getElementById(`document-${CSS.escape(id)}`);
+  const rowOf = (id) => document.getElementById(`document-${id}`);
   const titleOf = (row) => row.querySelector(".title")?.textContent ?? "";
 
   const isFiltered = () => [...new URLSearchParams(location.search).values()].some((value) => value !== "");
@@ -68,9 +67,9 @@
     if (focused) fresh.querySelector("a")?.focus();
   }
 
-  // Known rows in their place, new ones on top; from the last to the first, so that the newest ends up first.
+  // Known rows in their place, new ones where they belong: ids grow with time, and the newest stands first.
   function place(content) {
-    for (const fresh of [...content.querySelectorAll(".row")].reverse()) {
+    for (const fresh of [...content.querySelectorAll(".row")]) {
       const old = document.getElementById(fresh.id);
       if (old) {
         replaceRow(old, fresh);
@@ -78,7 +77,8 @@
         rows.querySelector(".nothing")?.remove();
         fresh.addEventListener("animationend", () => fresh.classList.remove("fresh"), { once: true });
         fresh.classList.add("fresh");
-        rows.prepend(fresh);
+        const older = [...rows.querySelectorAll(".row")].find((row) => row.dataset.document < fresh.dataset.document);
+        rows.insertBefore(fresh, older ?? rows.querySelector(".more"));
       }
     }
   }
@@ -97,8 +97,7 @@
 
   async function fetchPart(url) {
     const answer = await fetch(url, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
-    if (answer.redirected && signedOut(answer.url)) return null;
-    if (answer.headers.has("HX-Redirect")) { location.assign(answer.headers.get("HX-Redirect")); return null; }
+    if (signedOut(answer.headers.get("HX-Redirect"))) return null;
     return answer.ok ? answer.text() : null;
   }
 
@@ -273,7 +272,7 @@
       said.textContent = step.loaded < step.total ? `${Math.floor(bar.value)} %` : "Arrived, being checked";
     });
     request.addEventListener("load", () => {
-      if (signedOut(request.responseURL)) return;
+      if (signedOut(request.getResponseHeader("HX-Redirect"))) return;
       if (request.status >= 200 && request.status < 300) {
         item.remove();
         place(fragment(request.responseText));
@@ -324,9 +323,6 @@
 
   // --- answers of htmx that are not fragments -------------------------------------------------------------------
 
-  document.body.addEventListener("htmx:beforeSwap", (event) => {
-    if (signedOut(event.detail.xhr.responseURL)) event.detail.shouldSwap = false;
-  });
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (!rows?.contains(event.detail.target) && event.detail.target !== rows) return;
     if (event.detail.target === rows) delete rows.dataset.extended;
