@@ -4,14 +4,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.staticfiles.views import serve
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from config.api import api
 from shared.exceptions import BadRequest, HubError, NotFound, PermissionDenied
-from shared.http import answer_error
+from shared.http import answer_error, uncollected_file
 from shared.observability.health import live, ready
 from shared.observability.metrics import metrics
 
@@ -27,7 +26,7 @@ urlpatterns = [
 ]
 if not settings.PRODUCTION:
     # In production the web server serves the collected files itself.
-    urlpatterns.append(re_path(r"^static/(?P<path>.+)$", serve, {"insecure": True}))
+    urlpatterns.append(re_path(r"^static/(?P<path>.+)$", uncollected_file))
 
 
 class FormExpired(PermissionDenied):

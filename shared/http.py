@@ -1,7 +1,9 @@
 """What the doors for HTTP share: the answer to an error, and middleware that only pages pay for."""
 
 import asyncio
+import mimetypes
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction
@@ -9,7 +11,8 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.contrib.staticfiles import finders
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoFrameOptions
 from django.middleware.csp import ContentSecurityPolicyMiddleware as DjangoContentPolicy
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
@@ -30,6 +33,20 @@ def answer_error(request: HttpRequest, error: BaseException) -> HttpResponse:
     """Render any exception for the door it reached: problem+json for the API, a page for people."""
     hub_error = from_exception(error)
     return problem_response(request, hub_error) if is_api(request) else page_response(request, hub_error)
+
+
+async def uncollected_file(request: HttpRequest, path: str) -> HttpResponse:
+    """A static file straight from where it was written, for development: nothing is collected, nothing is cached.
+
+    Raises `Http404` for a file that does not exist.
+    """
+    found = await asyncio.to_thread(finders.find, path)
+    if not isinstance(found, str) or not Path(found).is_file():
+        raise Http404
+    content = await asyncio.to_thread(Path(found).read_bytes)
+    kind, _ = mimetypes.guess_type(found)
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return HttpResponse(content, content_type=kind or "application/octet-stream", headers=headers)
 
 
 class _PagesOnly:
