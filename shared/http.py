@@ -40,13 +40,17 @@ async def uncollected_file(request: HttpRequest, path: str) -> HttpResponse:
 
     Raises `Http404` for a file that does not exist.
     """
-    found = await asyncio.to_thread(finders.find, path)
-    if not isinstance(found, str) or not Path(found).is_file():
-        raise Http404
-    content = await asyncio.to_thread(Path(found).read_bytes)
-    kind, _ = mimetypes.guess_type(found)
+    content = await asyncio.to_thread(_read_static, path)
+    kind, _ = mimetypes.guess_type(path)
     headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
     return HttpResponse(content, content_type=kind or "application/octet-stream", headers=headers)
+
+
+def _read_static(path: str) -> bytes:
+    found = finders.find(path)
+    if not isinstance(found, str) or not Path(found).is_file():
+        raise Http404
+    return Path(found).read_bytes()
 
 
 class _PagesOnly:

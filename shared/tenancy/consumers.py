@@ -13,6 +13,7 @@ from django.http.request import split_domain_port, validate_host
 from django.utils.module_loading import import_string
 
 from shared.exceptions import HubError, NotAuthenticated, PermissionDenied, close_code
+from shared.security.rate_limiter import limiter
 from shared.tenancy.actor import Actor
 from shared.tenancy.names import group_name
 from shared.tenancy.scope import creator_scope
@@ -44,6 +45,7 @@ class TenantConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # no st
     async def connect(self) -> None:
         try:
             self._require_own_origin()
+            await limiter.check_socket(self.scope, (None, None))
             self.actor = await self._authenticate()
             await self._join(self.actor)
         except Exception as error:  # a refusal, a dead Redis, a dead Postgres: the socket says which
