@@ -28,6 +28,9 @@ from shared.tenancy.run import run_as
 
 router = Router(tags=["knowledge"])
 
+# For operations that read no body, whatever a client sends with them.
+_NO_BODY = b""
+
 # Spelled out, because the file is read from the request itself: it was parsed on a thread, before this.
 _UPLOAD_BODY = {
     "requestBody": {
@@ -128,13 +131,17 @@ async def list_versions(request: HttpRequest, document_id: UUID) -> list[Version
 @router.post("/documents/{uuid:document_id}/reprocess", response={202: DocumentOut})
 async def reprocess_document(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Process the stored file again. The version that answers now keeps answering until the new one is ready."""
-    return await answer_once(request, 202, DocumentOut, documents.reprocess, document_id=document_id)
+    return await answer_once(
+        request, 202, DocumentOut, documents.reprocess, fingerprint=_NO_BODY, document_id=document_id
+    )
 
 
 @router.post("/documents/{uuid:document_id}/cancel", response=DocumentOut)
 async def cancel_processing(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """Stop the work on a document. Cancelling what has finished changes nothing."""
-    return await answer_once(request, 200, DocumentOut, documents.cancel_processing, document_id=document_id)
+    return await answer_once(
+        request, 200, DocumentOut, documents.cancel_processing, fingerprint=_NO_BODY, document_id=document_id
+    )
 
 
 @router.get("/search", response=SearchOut)

@@ -1,7 +1,7 @@
 """Documents in tests, and a quick embedder for tests that are not about meaning."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
@@ -31,11 +31,10 @@ class WordEmbedder:
 
 
 @pytest.fixture(autouse=True)
-def words_for_meaning(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+def words_for_meaning(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The quick embedder, unless the test is marked with `real_embedder` by asking for it."""
     if "real_embedder" not in request.fixturenames:
         monkeypatch.setattr(embedding, "_embedder", WordEmbedder())
-    yield
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.knowledge.search.ranking import B, K1, Postings, bm25, fuse
+from apps.knowledge.search.ranking import K1, B, Postings, bm25, fuse
 
 
 def postings_of(passages, question):
@@ -38,7 +38,9 @@ def bm25_by_the_book(passages, question):
 words = st.sampled_from(["refund", "money", "cat", "sofa", "day"])
 
 
-@given(st.lists(st.lists(words, min_size=1, max_size=12), min_size=1, max_size=8), st.lists(words, unique=True, min_size=1))
+@given(
+    st.lists(st.lists(words, min_size=1, max_size=12), min_size=1, max_size=8), st.lists(words, unique=True, min_size=1)
+)
 def test_bm25_is_the_formula(passages, question):
     average = sum(map(len, passages)) / len(passages)
 

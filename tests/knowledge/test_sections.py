@@ -46,7 +46,7 @@ def test_an_open_front_matter_is_a_rule():
     [
         ("**bold** and *slanted* and __strong__", "bold and slanted and strong"),
         ("2 * 3 * 4 and snake_case_name", "2 * 3 * 4 and snake_case_name"),
-        ("[a link](https://x.example/(y) \"t\") ![a picture](data:image/png;base64,AAAA)", "a link a picture"),
+        ('[a link](https://x.example/(y) "t") ![a picture](data:image/png;base64,AAAA)', "a link a picture"),
         ("\\*escaped\\* \\_too\\_", "*escaped* _too_"),
         ("| a | b |\n| --- | :-: |\n| 1 | 2 |", "a | b\n1 | 2"),
         ("Ouch.[^2]\n\n[^2]: Fin.", "Ouch.\n\nFin."),
