@@ -7,8 +7,7 @@ from zoneinfo import available_timezones
 from ninja import Schema
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter
 
-from apps.knowledge.filenames import has_forbidden_characters
-from apps.knowledge.schemas import SafeText, Tag, VisibleText
+from shared.text import Label, SafeText, VisibleText, has_forbidden_characters
 
 _LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")  # the shape of BCP 47
 _HTTP_URL = TypeAdapter(HttpUrl)
@@ -58,7 +57,7 @@ class ProfileChange(Schema):
     website_url: Annotated[SafeText, Field(max_length=500), AfterValidator(_web_address)] = ""
     timezone: Annotated[str, Field(max_length=64), AfterValidator(_timezone)] = ""
     language: Annotated[str, Field(max_length=35), AfterValidator(_language)] = ""
-    coaching_categories: Annotated[list[Tag], Field(max_length=20)] = Field(default_factory=list)
+    coaching_categories: Annotated[list[Label], Field(max_length=20)] = Field(default_factory=list)
 
 
 class UsageOut(Schema):

@@ -19,7 +19,7 @@ from django.utils.http import content_disposition_header
 from apps.knowledge import media_types, storage
 from apps.knowledge.embedding import current_embedder
 from apps.knowledge.errors import ContentMissing, FileMissing, UploadTooLarge
-from apps.knowledge.filenames import clean_line, display_name, title_of
+from apps.knowledge.filenames import display_name, title_of
 from apps.knowledge.models import Document
 from apps.knowledge.search.finder import Hit, Question
 from apps.knowledge.services.documents import delete_document, get_document
@@ -29,6 +29,7 @@ from shared.exceptions import HubError
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
+from shared.text import clean_line
 
 
 @dataclass(slots=True)

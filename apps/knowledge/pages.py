@@ -18,7 +18,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.services import Me, who_am_i
 from apps.knowledge import operations
 from apps.knowledge.errors import DocumentNotFound, FileMissing
-from apps.knowledge.filenames import clean_line
 from apps.knowledge.models import Document, Stage
 from apps.knowledge.presentation import STATUS_LABELS, present_hit, present_stages
 from apps.knowledge.services.documents import get_document, list_documents, list_stages
@@ -26,6 +25,7 @@ from shared.exceptions import HubError
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.pages import creator_page
 from shared.tenancy.run import run_as
+from shared.text import clean_line
 
 ROWS = 30
 RESULTS = 20

@@ -7,34 +7,18 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import AfterValidator, Field
 
-from apps.knowledge.filenames import clean_line, has_forbidden_characters
 from apps.knowledge.models import Status
+from shared.text import Label, SafeText, refuse_controls, visible_line
 
 MOST_TAGS = 20
-
-
-def _no_controls(text: str) -> str:
-    if has_forbidden_characters(text):
-        raise ValueError("must not contain control characters")
-    return text
-
-
-def _visible(text: str) -> str:
-    cleaned = clean_line(_no_controls(text))
-    if not cleaned:
-        raise ValueError("must contain visible characters")
-    return cleaned
 
 
 def _each_once(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-SafeText = Annotated[str, AfterValidator(_no_controls)]
-VisibleText = Annotated[str, AfterValidator(_visible)]
-Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_visible)]
-Tag = Annotated[str, Field(min_length=1, max_length=50), AfterValidator(_visible)]
-Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS), AfterValidator(_each_once)]
+Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(visible_line)]
+Tags = Annotated[list[Label], Field(max_length=MOST_TAGS), AfterValidator(_each_once)]
 
 
 class DocumentOut(Schema):
@@ -88,7 +72,7 @@ class DocumentFilter(Schema):
 class UploadForm(Schema):
     """The fields beside the file. `tags`: repeat the field, or separate them by commas."""
 
-    title: Annotated[str, Field(max_length=200), AfterValidator(_no_controls)] = ""
+    title: Annotated[str, Field(max_length=200), AfterValidator(refuse_controls)] = ""
     tags: Tags = Field(default_factory=list)
 
 
@@ -120,7 +104,7 @@ class VersionOut(Schema):
 class SearchQuery(Schema):
     """A question, and where to look."""
 
-    q: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_visible)]
+    q: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(visible_line)]
     limit: Annotated[int, Field(ge=1, le=50)] = 10
     tag: Annotated[SafeText, Field(max_length=50)] | None = None
     document_id: UUID | None = None
