@@ -62,7 +62,7 @@ def test_undoing_the_savepoint_that_first_bound_the_transaction_binds_it_again(t
 def test_what_was_bound_inside_a_savepoint_is_not_believed_after_it_was_undone(two):
     acme = two.alice.creator_id
     with transaction.atomic():
-        savepoint = transaction.savepoint()
+        savepoint = transaction.savepoint_create()
         with creator_scope(acme):
             assert setting_in_postgres() == str(acme)
             transaction.savepoint_rollback(savepoint)  # and Postgres puts the setting back with it
