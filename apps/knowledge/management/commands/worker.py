@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
 from procrastinate import App, exceptions
 from procrastinate.contrib.django import app as hub_jobs
 from procrastinate.psycopg_connector import PsycopgConnector
@@ -34,6 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, concurrency: int, **options: Any) -> None:
         refuse_unfit_database()
+        connections.close_all()  # the jobs have connections of their own
         asyncio.run(serve(concurrency))
 
 
