@@ -1,21 +1,23 @@
 """Whether the hub on this machine is ready: for the launcher, and for a container's health check."""
 
+import http.client
 import sys
 
-import httpx
-
 from shared.config.env_constants import get_env_value
+
+SECONDS = 5
 
 
 def is_ready(port: int) -> bool:
     """What /health/ready says. No answer is a no."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
-        # Straight to our own address, whatever proxy the surroundings name.
-        with httpx.Client(trust_env=False, timeout=5) as client:
-            answer = client.get(f"http://127.0.0.1:{port}/health/ready", headers={"Host": own_name()})
-    except httpx.HTTPError:
+        connection.request("GET", "/health/ready", headers={"Host": own_name()})
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
         return False
-    return answer.status_code == httpx.codes.OK
+    finally:
+        connection.close()
 
 
 def own_name() -> str:
