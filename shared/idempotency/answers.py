@@ -58,7 +58,7 @@ class _Key:
     """One client's key for one route. `secret` opens the stored answer and is never stored."""
 
     secret: bytes
-    fingerprint: bytes
+    fingerprints: tuple[bytes, ...]  # of the request; the first is stored, the others are from before a change of keys
 
     @property
     def hash(self) -> bytes:
@@ -105,9 +105,7 @@ async def answer_once(
     return response
 
 
-def _read_key(
-    request: HttpRequest, actor: Actor | None, owner: str, fingerprint: bytes | None
-) -> _Key | None:
+def _read_key(request: HttpRequest, actor: Actor | None, owner: str, fingerprint: bytes | None) -> _Key | None:
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
@@ -116,9 +114,13 @@ def _read_key(
     who = f"{actor.creator_id}/{actor.user_id}" if actor else f"nobody/{owner.strip().lower()}"
     secret = "\x1f".join([who, str(request.method), request.path, given]).encode()
     body = request.body if fingerprint is None else fingerprint
-    mac = hmac.new(settings.SECRET_KEY.encode() + secret, body, sha256)
-    mac.update(request.META.get("QUERY_STRING", "").encode())
-    return _Key(secret, mac.digest())
+    query = request.META.get("QUERY_STRING", "").encode()
+    # Peppered: a body may hold a password, and a client may choose keys that are easy to guess.
+    peppers = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return _Key(
+        secret,
+        tuple(hmac.digest(pepper.encode() + secret, sha256(body).digest() + query, sha256) for pepper in peppers),
+    )
 
 
 def _answers() -> type[CreatorAnswer] | type[PublicAnswer]:
@@ -136,7 +138,7 @@ def _claim(key: _Key) -> Rendered | None:
     stored = _answers().objects.filter(key_hash=key.hash, expires_at__gt=timezone.now()).first()
     if stored is None:
         return None
-    if not hmac.compare_digest(bytes(stored.fingerprint), key.fingerprint):
+    if not any(hmac.compare_digest(bytes(stored.fingerprint), known) for known in key.fingerprints):
         raise IdempotencyKeyReused
     return Rendered(stored.status, open_sealed(bytes(stored.sealed_body), key.secret))
 
@@ -154,7 +156,7 @@ def _store(key: _Key, answer: Rendered) -> None:
     answers.filter(expires_at__lte=now).delete()  # whoever writes sweeps up behind itself
     answers.create(
         key_hash=key.hash,
-        fingerprint=key.fingerprint,
+        fingerprint=key.fingerprints[0],
         status=answer.status,
         sealed_body=seal(answer.body, key.secret),
         expires_at=now + KEPT_FOR,

@@ -64,9 +64,7 @@ class Migration(migrations.Migration):
                 "abstract": False,
                 "base_manager_name": "objects",
                 "indexes": [models.Index(fields=["creator", "expires_at"], name="creator_answer_expiry")],
-                "constraints": [
-                    models.UniqueConstraint(fields=("creator", "key_hash"), name="creator_answer_once")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("creator", "key_hash"), name="creator_answer_once")],
             },
         ),
     ]
