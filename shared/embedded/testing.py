@@ -117,7 +117,7 @@ def _docker_engine() -> bool:
 
 
 def _postgres_container() -> DatabaseUrls | None:
-    from testcontainers.postgres import PostgresContainer
+    from testcontainers.community.postgres import PostgresContainer
 
     container = PostgresContainer(POSTGRES_IMAGE, username="postgres", password=secrets.token_hex(16), driver=None)
     if not _started(container, POSTGRES_IMAGE):
@@ -126,7 +126,7 @@ def _postgres_container() -> DatabaseUrls | None:
 
 
 def _redis_container() -> str | None:
-    from testcontainers.redis import RedisContainer
+    from testcontainers.community.redis import RedisContainer
 
     password = secrets.token_hex(16)
     container = RedisContainer(REDIS_IMAGE, password=password)

@@ -101,11 +101,11 @@ class Container:
 @pytest.fixture
 def docker(monkeypatch, servers):
     """A Docker engine, and containers whose server is ours."""
-    pytest.importorskip("testcontainers.postgres")
+    pytest.importorskip("testcontainers.community.postgres")
     monkeypatch.setattr(testing, "_docker_engine", lambda: True)
     monkeypatch.setattr(testing, "_at_exit", lambda stop: None)
-    monkeypatch.setattr("testcontainers.postgres.PostgresContainer", Container)
-    monkeypatch.setattr("testcontainers.redis.RedisContainer", Container)
+    monkeypatch.setattr("testcontainers.community.postgres.PostgresContainer", Container)
+    monkeypatch.setattr("testcontainers.community.redis.RedisContainer", Container)
     monkeypatch.setattr(Container, "url", servers.postgres.url(), raising=False)
     monkeypatch.setattr(Container, "fails", False, raising=False)
 
