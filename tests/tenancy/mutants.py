@@ -202,7 +202,6 @@ MUTANTS = {
             "test_backend_messages.py::test_in_a_scope_a_statement_and_its_binding_are_one_message_and_nothing_stays",
             "test_backend_messages.py::test_each_backend_of_autocommit_statements_is_left_clean",
             "test_pool.py::test_200_interleaved_requests_of_two_creators_on_a_small_pool[1]",
-            "test_fuzz.py::test_no_statement_ever_runs_under_a_wrong_creator[1]",
         ),
     ),
     "scopes may switch": Mutant(
