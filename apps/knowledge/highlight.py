@@ -119,8 +119,10 @@ def _stem(word: str) -> str:
     word = word.casefold()
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
-            return word.removesuffix(ending)
-    return word
+            word = word.removesuffix(ending)
+            break
+    # "cancelled" and "cancel", "running" and "run".
+    return word[:-1] if len(word) > _SHORTEST_STEM and word[-1] == word[-2] else word
 
 
 def _pieces(stems: frozenset[str], text: str) -> Iterator[Piece]:

@@ -66,9 +66,16 @@ def present_stages(document: Document, stages: list[Stage]) -> list[StageView]:
 
 def present_hit(query: str, hit: Hit) -> HitView:
     """A search result with the question's words marked."""
-    pieces, is_whole = excerpt(query, hit.text)
-    whole = None if is_whole else mark_words(query, hit.text.strip())
+    text = _without_heading(hit)
+    pieces, is_whole = excerpt(query, text)
+    whole = None if is_whole else mark_words(query, text)
     return HitView(hit.document_id, hit.title, hit.page, hit.heading, pieces, whole)
+
+
+def _without_heading(hit: Hit) -> str:
+    """The passage without its heading, which the page shows above it; the heading itself where that is all."""
+    first, _, rest = hit.text.strip().partition("\n")
+    return rest.strip() or first if first.strip("# \t") == hit.heading else hit.text.strip()
 
 
 def _says(document: Document, stage: Stage) -> str:

@@ -20,6 +20,7 @@ def test_the_words_of_the_question_are_marked():
 
 def test_other_forms_of_a_word_are_marked():
     assert marked(mark_words("coaching stories", "She coached by story.")) == ["coached", "story"]
+    assert marked(mark_words("cancel runs", "Cancelled while running")) == ["Cancelled", "running"]
 
 
 def test_small_words_are_not_marked_unless_nothing_else_was_asked():

@@ -26,6 +26,12 @@ def test_a_passage_is_found_with_its_place_and_its_words_marked(alices_pages, wo
     assert " ms</p>" in page.replace("</span>", "")
 
 
+def test_the_heading_is_not_said_twice(alices_pages, world):
+    page = alices_pages.get("/search?q=fjordwhistle").text
+
+    assert page.count("Ombrackett") == 1
+
+
 def test_htmx_gets_the_results_alone(alices_pages, world):
     part = alices_pages.get("/search?q=fjordwhistle", headers=HTMX).text
 

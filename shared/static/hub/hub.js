@@ -168,6 +168,7 @@
   // --- the socket, and what happens without it ---------------------------------------------------------------
 
   const POLL_EVERY = 4000;
+  const DOUBT_EVERY = 15000;
   let attempt = 0;
   let opened = false;
   let pollTimer = 0;
@@ -210,7 +211,13 @@
     });
   }
 
-  if (rows || progress()) connect();
+  // News can get lost on its way to an open socket (Redis restarts, say). Whoever still waits asks now and then.
+  const awaited = () => document.querySelector("[data-document][data-status=queued], [data-document][data-status=processing]");
+
+  if (rows || progress()) {
+    connect();
+    setInterval(() => { if (!document.hidden && awaited()) refreshAll(); }, DOUBT_EVERY);
+  }
 
   // --- sending files -----------------------------------------------------------------------------------------
 
