@@ -14,19 +14,29 @@ django.setup()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
-from django.core.asgi import get_asgi_application  # noqa: E402
+from django.db import connections  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from apps.knowledge.consumers import DocumentsConsumer  # noqa: E402
 from apps.knowledge.embedding import warm_up  # noqa: E402
 from shared.body_limit import BodyLimit  # noqa: E402
+from shared.http import HubHandler  # noqa: E402
 from shared.tenancy.checks import refuse_unfit_database  # noqa: E402
 
 _ROOM_FOR_FORM_FIELDS = 64 * 1024
 
+
+
+def _refuse_unfit_database() -> None:
+    try:
+        refuse_unfit_database()
+    finally:
+        connections.close_all()  # else the thread takes one connection of the pool with it
+
+
 # On a thread: some servers import this module inside a running event loop.
 with ThreadPoolExecutor(1) as _thread:
-    _thread.submit(refuse_unfit_database).result()
+    _thread.submit(_refuse_unfit_database).result()
 
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
@@ -47,7 +57,7 @@ application = ProtocolTypeRouter(
     {
         "lifespan": _lifespan,
         "http": BodyLimit(
-            get_asgi_application(),
+            HubHandler(),
             upload_paths=("/api/v1/documents", "/documents"),
             upload_bytes=settings.MAX_UPLOAD_BYTES + _ROOM_FOR_FORM_FIELDS,
             other_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,

@@ -12,6 +12,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAut
 from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
 from django.contrib.staticfiles import finders
+from django.core.handlers.asgi import ASGIHandler
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoFrameOptions
 from django.middleware.csp import ContentSecurityPolicyMiddleware as DjangoContentPolicy
@@ -19,7 +20,7 @@ from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
 from django.middleware.security import SecurityMiddleware as DjangoSecurity
 from django_htmx.middleware import HtmxMiddleware as DjangoHtmx
 
-from shared.exceptions import from_exception, from_status, page_response, problem_response
+from shared.exceptions import BadRequest, PayloadTooLarge, from_exception, from_status, page_response, problem_response
 
 type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -51,6 +52,18 @@ def _read_static(path: str) -> bytes:
     if not isinstance(found, str) or not Path(found).is_file():
         raise Http404
     return Path(found).read_bytes()
+
+
+class HubHandler(ASGIHandler):
+    """Django's handler. What it refuses before there is a request looks like every other error."""
+
+    def create_request(self, scope: Any, body_file: Any) -> tuple[Any, HttpResponse | None]:
+        request, refusal = super().create_request(scope, body_file)
+        if refusal is None:
+            return request, None
+        asked = HttpRequest()
+        asked.path = scope["path"]
+        return None, answer_error(asked, PayloadTooLarge() if refusal.status_code == 413 else BadRequest())
 
 
 class _PagesOnly:

@@ -78,7 +78,7 @@ def build_umbrella(actor):
     content = b"Umbrellas\n\nAn umbrella is opened before the rain.\n"
     umbrella = World(actor.creator_id, actor.user_id, ("umbrella",), content)
     with creator_scope(actor.creator_id), transaction.atomic():
-        words = ("Rain", "rain.txt", "Umbrellas", "wet")
+        words = ("Umbrella", "rain.txt", "Umbrellas", "wet")
         _document(umbrella, "handbook", content, Document.Status.READY, words)
         _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
