@@ -92,3 +92,15 @@ def test_a_path_lies_below_its_creator():
 def test_a_part_that_could_climb_or_that_a_client_chose_is_refused(part):
     with creator_scope(ACME), pytest.raises(SuspiciousFileOperation):
         names.storage_path("documents", part)
+
+
+def test_a_stored_path_is_opened_by_its_own_creator_only():
+    with creator_scope(ACME):
+        path = names.storage_path("documents", "x")
+        assert names.own_path(path) == path
+    for creator in (OTHER, ACME):
+        climbing = f"creators/{ACME.hex}/../{OTHER.hex}/x"
+        with creator_scope(creator), pytest.raises(SuspiciousFileOperation):
+            names.own_path(path if creator == OTHER else climbing)
+    with pytest.raises(NoCreatorInScope):
+        names.own_path(path)
