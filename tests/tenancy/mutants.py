@@ -240,7 +240,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Outcomes:
-    """Notes how each test ended. A failure to set up counts, since a break may be noticed there; one to clean up not."""
+    """Notes how each test ended. A failure to set up counts: a break may be noticed there. One to clean up does not."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
