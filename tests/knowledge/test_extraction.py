@@ -346,3 +346,10 @@ def test_oversized_notes_are_left_out(saved, monkeypatch):
     sections = read_sections(saved(files.docx("body", notes={1: "note"})), media_types.DOCX)
 
     assert [section.text for section in sections] == ["body"]
+
+
+def test_readers_give_the_same_inside_and_outside_the_child(saved):
+    assert read_sections(saved(files.pdf("alpha", "beta")), media_types.PDF)[1] == Section("beta", page=2)
+
+    word = read_sections(saved(files.docx("body", notes={1: "first", 2: "second"})), media_types.DOCX)
+    assert [section.text for section in word] == ["body", "first\t.\n\nsecond\t."]

@@ -1,0 +1,23 @@
+import asyncio
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from apps.knowledge.operations import upload_document
+from apps.knowledge.services.documents import list_documents
+from shared.tenancy.run import run_as
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_one_content_uploaded_many_times_at_once_is_one_document(alice, settings):
+    async def story():
+        uploads = [upload_document(alice.actor, SimpleUploadedFile(f"{n}.txt", b"the same")) for n in range(6)]
+        documents = await asyncio.gather(*uploads)
+        return documents, await run_as(alice.actor, list_documents)
+
+    documents, listed = asyncio.run(story())
+
+    assert len({document.id for document in documents}) == 1
+    assert sum(document.accepted for document in documents) == 1
+    assert len(listed.items) == 1
