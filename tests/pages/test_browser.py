@@ -4,6 +4,9 @@ import pytest
 
 from tests.pages.browser import MOST_BYTES, PASSWORD
 
+# One worker takes them all: a hub is slow to start, and its visitors leave rows that others would count.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+
 NOTES = ("walrus.md", "# Songs\n\nThe walrus sings at dawn, and the whole harbour wakes up.\n")
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen" * 3
 
