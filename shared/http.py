@@ -57,7 +57,7 @@ def _read_static(path: str) -> bytes:
 class HubHandler(ASGIHandler):
     """Django's handler. What it refuses before there is a request looks like every other error."""
 
-    def create_request(self, scope: Any, body_file: Any) -> tuple[Any, HttpResponse | None]:
+    def create_request(self, scope: Any, body_file: Any) -> Any:
         request, refusal = super().create_request(scope, body_file)
         if refusal is None:
             return request, None
@@ -91,7 +91,15 @@ class SessionMiddleware(_PagesOnly, DjangoSessions):
 
 
 class CsrfViewMiddleware(_PagesOnly, DjangoCsrf):
-    """Django's, for pages."""
+    """Django's, for pages. Reading a form's token may mean parsing its files, so that happens on a thread."""
+
+    async def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:  # type: ignore[override]
+        if is_api(request):
+            return None
+        check = super().process_view
+        if request.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+            return check(request, *view)
+        return await asyncio.to_thread(check, request, *view)
 
 
 class AuthenticationMiddleware(_PagesOnly, DjangoAuthentication):
@@ -141,7 +149,7 @@ class ApiHeadersMiddleware:
 class ParseUploadsMiddleware:
     """Read a form or an upload on a thread, before a view touches it: Django would parse it on the event loop.
 
-    The API's are parsed only for somebody who is signed in, so that strangers cannot make the hub write files.
+    Strangers' uploads are not parsed at all; Django has spooled their bodies by then, as far as `BodyLimit` let them.
     """
 
     async_capable = True

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
 from structlog.contextvars import bound_contextvars
 
 from shared.tenancy.actor import Actor
@@ -39,7 +40,11 @@ class TenantTask:
             raise ScopeSwitch("A job is queued by the creator that it serves.")
         if not transaction.get_connection().in_atomic_block:
             raise RuntimeError("defer() is for services: call the service through run_as()")
-        return app.configure_task(self.name, lock=lock).defer(actor={**actor.to_job()}, **arguments)
+        try:
+            return app.configure_task(self.name, lock=lock).defer(actor={**actor.to_job()}, **arguments)
+        except ConnectorException as error:
+            # The doors know the database's own errors: it is gone, it is busy, it refuses.
+            raise error.__cause__ or error from None
 
 
 def tenant_task(name: str, *, retry: int = 0) -> Callable[[Callable[..., Awaitable[None]]], TenantTask]:
