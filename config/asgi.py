@@ -26,7 +26,6 @@ from shared.tenancy.checks import refuse_unfit_database  # noqa: E402
 _ROOM_FOR_FORM_FIELDS = 64 * 1024
 
 
-
 def _refuse_unfit_database() -> None:
     try:
         refuse_unfit_database()

@@ -23,9 +23,7 @@ class BodyLimit:
     `upload_paths` may take `upload_bytes`, all others `other_bytes`. A body without a length is counted as it comes.
     """
 
-    def __init__(
-        self, app: App, *, upload_paths: tuple[str, ...], upload_bytes: int, other_bytes: int
-    ) -> None:
+    def __init__(self, app: App, *, upload_paths: tuple[str, ...], upload_bytes: int, other_bytes: int) -> None:
         self.app = app
         self.upload_paths = upload_paths
         self.upload_bytes = upload_bytes

@@ -19,7 +19,14 @@ UNKNOWN = "application/octet-stream"
 _HEAD_BYTES = 64 * 1024
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BINARY_MAGIC = (b"{\\rtf", b"%!PS", b"\x7fELF", b"MZ", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"\x1f\x8b", b"Rar!")
-_HTML_START = re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype\s+html|html|head|body)\b", re.I | re.S)
+# A stranger chooses the text, so nothing here may be read in two ways: possessive, and no repeat inside a repeat that
+# could share its characters. `<!---->` forty times over would otherwise keep a process busy for ever.
+_HTML_START = re.compile(
+    r"\s*+(?:<\?xml[^>]*>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
+_HTML_TAG = re.compile(r"<[a-zA-Z][^<>]*>")
+# A Word file has some dozens of entries. Listing a million of them takes half a minute of the web server's time.
+_MOST_CENTRAL_DIRECTORY_BYTES = 1024 * 1024
 _MARKDOWN_NAMES = (".md", ".markdown")
 _HTML_NAMES = (".html", ".htm", ".xhtml")
 # Bytes that no text in a one-byte encoding holds: C0 controls other than tab, line ends, form feed, escape.
@@ -56,13 +63,16 @@ def _detect(head: bytes, file: IO[bytes], name: str) -> str:
     text = head.decode(encoding, "ignore").lstrip("\ufeff")
     if not text.strip():
         return EMPTY if len(head) < _HEAD_BYTES else TEXT
-    if _HTML_START.match(text) or (name.endswith(_HTML_NAMES) and re.search(r"<[a-zA-Z][^>]*>", text)):
+    if _HTML_START.match(text) or (name.endswith(_HTML_NAMES) and _HTML_TAG.search(text)):
         return HTML
     return MARKDOWN if name.endswith(_MARKDOWN_NAMES) else TEXT
 
 
 def _detect_in_zip(file: IO[bytes], name: str) -> str:
     try:
+        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # the same reading as ZipFile's own
+        if end is not None and end[zipfile._ECD_SIZE] > _MOST_CENTRAL_DIRECTORY_BYTES:  # type: ignore[attr-defined]
+            return UNKNOWN
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

@@ -3,6 +3,7 @@
 Shared by the API and the pages, so that both do the same.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from apps.knowledge.search.finder import Hit, Question
 from apps.knowledge.services.documents import delete_document, get_document
 from apps.knowledge.services.searching import search
 from apps.knowledge.services.uploads import create_document
+from apps.knowledge.storage import StoredFile
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.run import run_as
@@ -63,7 +65,7 @@ async def stored_upload(
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise UploadTooLarge(f"A file may have at most {settings.MAX_UPLOAD_BYTES} bytes.")
     name = display_name(file.name or "")
-    stored = await _with_files_of(actor, storage.store, file, name)
+    stored = await _store(actor, file, name)
     title = clean_line(title)[:200] or title_of(name)
     arguments = {"stored": stored, "filename": name, "title": title, "tags": tags or []}
     fingerprint = "\x1f".join([stored.sha256, title, *(tags or [])]).encode()
@@ -78,6 +80,17 @@ async def stored_upload(
     unused = [upload.replaced] if upload.taken else [stored.path]
     for path in filter(None, unused):
         await _with_files_of(actor, storage.remove, path)
+
+
+async def _store(actor: Actor, file: UploadedFile, name: str) -> StoredFile:
+    """Store a file. When the client leaves meanwhile, the file leaves too: no row will ever name it."""
+    storing = asyncio.ensure_future(_with_files_of(actor, storage.store, file, name))
+    try:
+        return await asyncio.shield(storing)
+    except asyncio.CancelledError:
+        stored = await storing
+        await _with_files_of(actor, storage.remove, stored.path)
+        raise
 
 
 async def upload_document(

@@ -22,6 +22,7 @@ from apps.knowledge.models import Document, Stage
 from apps.knowledge.presentation import STATUS_LABELS, present_hit, present_stages
 from apps.knowledge.services.documents import get_document, list_documents, list_stages
 from shared.exceptions import HubError
+from shared.security.rate_limiter import limiter
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.pages import creator_page
 from shared.tenancy.run import run_as
@@ -148,6 +149,7 @@ async def _upload(request: HttpRequest) -> HttpResponse:
     status = 200
     for file in files:
         try:
+            await _count_upload(request.actor)
             await operations.upload_document(request.actor, file)
         except HubError as error:
             if error.status >= 500:
@@ -162,11 +164,17 @@ async def _upload(request: HttpRequest) -> HttpResponse:
 
 async def _upload_one(request: HttpRequest, file: UploadedFile | None) -> HttpResponse:
     try:
+        await _count_upload(request.actor)
         taken = await operations.upload_document(request.actor, file)
     except HubError as error:
         headers = {name: value for name, value in error.headers.items() if name == "Retry-After"}
         return JsonResponse({"detail": error.detail, "code": error.code}, status=error.status, headers=headers)
     return render(request, "knowledge/documents.html#row", {"document": taken}, status=201)
+
+
+async def _count_upload(actor: Actor) -> None:
+    """Each file counts for its user and creator, as over the API; the request itself was counted for its address."""
+    await limiter.check_upload(str(actor.user_id), str(actor.creator_id))
 
 
 async def _load[R](request: HttpRequest, service: Callable[..., R], /, **arguments: Any) -> tuple[dict[str, Any], R]:

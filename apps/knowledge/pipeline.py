@@ -26,6 +26,7 @@ from apps.knowledge.search.finder import Question
 from apps.knowledge.services import processing
 from apps.knowledge.services.processing import Superseded, Work
 from shared.config.env_constants import get_env_value
+from shared.exceptions import ServiceUnavailable
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
@@ -77,7 +78,12 @@ class _Run:
         if attempts > processing.MOST_ATTEMPTS:
             raise ExtractionFailed("internal")
         began = time.perf_counter()
-        total = await self._while_claimed(getattr(self, f"_{name.value}")())
+        try:
+            total = await self._while_claimed(getattr(self, f"_{name.value}")())
+        except ServiceUnavailable:
+            # Somebody else is away, the embedding endpoint say: no fault of the document's. The job is tried again.
+            await self._write(processing.forgive_attempt, name=name)
+            raise
         milliseconds = round((time.perf_counter() - began) * 1000)
         await self._write(processing.finish_stage, name=name, milliseconds=milliseconds, total=total)
 

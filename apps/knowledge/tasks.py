@@ -1,11 +1,15 @@
 """Jobs of the worker: ids in, safe to run twice."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 
 from apps.knowledge import pipeline, storage
+from apps.knowledge.errors import DocumentNotFound
+from apps.knowledge.services import documents
 from shared.tenancy.actor import Actor
+from shared.tenancy.run import run_as
 from shared.tenancy.tasks import tenant_task
 
 
@@ -14,6 +18,13 @@ from shared.tenancy.tasks import tenant_task
 async def process_version(actor: Actor, *, version_id: str) -> None:
     """Take a version through the stages it has not finished."""
     await pipeline.run(actor, UUID(version_id))
+
+
+@tenant_task("knowledge.reindex_document", retry=5)
+async def reindex_document(actor: Actor, *, document_id: str) -> None:
+    """Index a long document anew after its title changed."""
+    with suppress(DocumentNotFound):  # deleted meanwhile
+        await run_as(actor, documents.reindex, document_id=UUID(document_id))
 
 
 @tenant_task("knowledge.remove_file", retry=5)

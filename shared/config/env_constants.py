@@ -53,9 +53,7 @@ def _limit(name: str, default: str, meaning: str) -> Variable:
 
 def _local_signing_key() -> str:
     """A key that stays the same between restarts and follows SECRET_KEY. Never used in production."""
-    seed = hashlib.sha256(
-        b"hub token key, not for production:" + get_env_value("SECRET_KEY", fallback=True).encode()
-    )
+    seed = hashlib.sha256(b"hub token key, not for production:" + get_env_value("SECRET_KEY", fallback=True).encode())
     pkcs8 = bytes.fromhex("302e020100300506032b657004220420") + seed.digest()  # RFC 8410, section 7
     body = base64.b64encode(pkcs8).decode()
     return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"

@@ -17,6 +17,8 @@ from shared.config.env_constants import get_env_value, is_set
 OWNER = "hub_owner"
 APP = "hub_app"
 DEFAULT_DATABASE = "hub"
+# One creator's long statement, or a lock that somebody holds, must not use up the threads that all creators share.
+APP_LIMITS = {"lock_timeout": "5s", "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s"}
 # Databases that belong to the server, not to the hub.
 MAINTENANCE_DATABASES = {"", "postgres", "template1"}
 
@@ -104,6 +106,14 @@ def _make_role(connection: Connection, role: str, password: str, *, createdb: bo
             password=sql.Literal(_scrambled(connection, role, password)),
         )
     )
+    if role == APP:
+        # On the role, since a pooler forgets what a client asks for. What waits longer is answered with 503.
+        for name, limit in APP_LIMITS.items():
+            connection.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    sql.Identifier(role), sql.Identifier(name), sql.Literal(limit)
+                )
+            )
 
 
 def _scrambled(connection: Connection, role: str, password: str) -> str:

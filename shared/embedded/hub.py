@@ -22,7 +22,8 @@ from shared.embedded.supervisor import Supervisor
 from shared.embedded.users import server_user
 from shared.embedded.web import empty_folder, web_command
 
-READY_SECONDS = 60
+# Long, since a start that fails says so by itself; this is for one that hangs.
+READY_SECONDS = 180
 WEB_STOP_SECONDS = 10
 WORKER_STOP_SECONDS = 10
 # A web server that was just killed may hold its port while it answers its last requests.

@@ -12,6 +12,7 @@ import orjson
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException
 from django.utils import timezone
 from pydantic import BaseModel
 
@@ -113,7 +114,7 @@ def _read_key(request: HttpRequest, actor: Actor | None, owner: str, fingerprint
         raise IdempotencyKeyInvalid
     who = f"{actor.creator_id}/{actor.user_id}" if actor else f"nobody/{owner.strip().lower()}"
     secret = "\x1f".join([who, str(request.method), request.path, given]).encode()
-    body = request.body if fingerprint is None else fingerprint
+    body = _body(request) if fingerprint is None else fingerprint
     query = request.META.get("QUERY_STRING", "").encode()
     # Peppered: a body may hold a password, and a client may choose keys that are easy to guess.
     peppers = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
@@ -121,6 +122,13 @@ def _read_key(request: HttpRequest, actor: Actor | None, owner: str, fingerprint
         secret,
         tuple(hmac.digest(pepper.encode() + secret, sha256(body).digest() + query, sha256) for pepper in peppers),
     )
+
+
+def _body(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except RawPostDataException:
+        return b""  # a form was parsed for an operation that reads none
 
 
 def _answers() -> type[CreatorAnswer] | type[PublicAnswer]:

@@ -47,6 +47,9 @@ class RateLimitMiddleware:
         if limit == REGISTER and response.status_code in _NOT_YET:
             # Three attempts an hour are for registrations, not for finding a password that is long enough.
             await limiter.give_back(limit, buckets)
+        if response.status_code == 401 and identity != (None, None):
+            # The token was signed by us and has ended since: whoever still holds it must not use up its user's limits.
+            await limiter.give_back(limit, buckets[1:])
         for name, value in limit_headers(limit, decision).items():
             response.headers.setdefault(name, value)
         return response

@@ -107,6 +107,10 @@ class RateLimiter:
         pair = f"{network_of(address)}\x1f{account.strip().casefold()}"
         await self._require(LOGIN, [Bucket(bucket_key(LOGIN, "pair", pair), self.limits[LOGIN])])
 
+    async def check_upload(self, user_id: str, creator_id: str) -> None:
+        """Count one file of a page's form, which may hold many. Raises RateLimited (429)."""
+        await self._require(UPLOAD, self.buckets(UPLOAD, "", (user_id, creator_id))[1:])
+
     async def check_socket(self, scope: dict[str, Any], identity: Identity = (None, None)) -> None:
         """Count one websocket that is being opened. Raises RateLimited, whose close code is 4429."""
         await self._require(DEFAULT, self.buckets(DEFAULT, client_address_of_socket(scope), identity))

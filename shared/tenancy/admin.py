@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import wraps
+from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,11 @@ ADMIN_CSP = {
 _NOT_FOR_STAFF = frozenset({"procrastinate"})
 
 
+# Hashing a password takes 46 MiB: a few at a time, here as on the other doors.
+_hashing = BoundedSemaphore(2)
+_WAIT_SECONDS = 5
+
+
 class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
     """Sign-in for staff, with the same limit on tries as anywhere."""
 
@@ -57,7 +63,12 @@ class LimitedLoginForm(AuthenticationForm):  # type: ignore[misc]
             async_to_sync(limiter.check_login)(client_address(self.request), account)
         except HubError as refused:
             raise FormError(refused.detail, code=refused.code) from None
-        cleaned: dict[str, Any] = super().clean()
+        if not _hashing.acquire(timeout=_WAIT_SECONDS):
+            raise FormError("Too many people are signing in. Try again in a moment.", code="sign_in_busy")
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        finally:
+            _hashing.release()
         return cleaned
 
 

@@ -45,10 +45,15 @@ class TenantConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # no st
     async def connect(self) -> None:
         try:
             self._require_own_origin()
+        except HubError as error:
+            await self._close_for(error)  # before the handshake: not a word to a page that is not ours
+            return
+        try:
             await limiter.check_socket(self.scope, (None, None))
             self.actor = await self._authenticate()
             await self._join(self.actor)
         except Exception as error:  # a refusal, a dead Redis, a dead Postgres: the socket says which
+            await self.accept()  # a code can only be sent over an open socket
             await self._close_for(error)
             return
         await self.accept()

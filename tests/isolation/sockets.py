@@ -25,10 +25,18 @@ class Socket(ApplicationCommunicator):
         )
 
     async def connect(self):
-        """Whether it was accepted, and if not, the code it was closed with."""
+        """Whether it stays open, and if not, the code it was closed with.
+
+        A refusal is an open socket that closes before anything is said on it: a browser is told no code otherwise.
+        """
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive_output(timeout=10)
-        return answer["type"] == "websocket.accept", answer.get("code")
+        if answer["type"] == "websocket.accept":
+            if await self.receive_nothing(timeout=0.1):
+                return True, None
+            answer = await self.receive_output(timeout=5)
+            assert answer["type"] == "websocket.close", answer
+        return False, answer["code"]
 
     async def send_text(self, text):
         await self.send_input({"type": "websocket.receive", "text": text})

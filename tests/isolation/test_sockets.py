@@ -327,3 +327,12 @@ def test_two_creators_groups_have_different_names(alice, mallory):
 
     assert len(names) == 2
     assert get_channel_layer() is not None
+
+
+def test_a_foreign_page_is_refused_before_the_handshake(alice):
+    async def story():
+        one = socket([(b"origin", b"https://evil.example"), await sync_to_async(cookie_of)(alice)])
+        await one.send_input({"type": "websocket.connect"})
+        return (await one.receive_output(timeout=10))["type"]
+
+    assert run(story) == "websocket.close"

@@ -1,4 +1,7 @@
 import io
+import subprocess
+import sys
+import zipfile
 
 import pytest
 
@@ -71,3 +74,44 @@ def test_a_character_cut_at_the_end_of_the_head_does_not_matter():
 
     assert detected(content, "x.txt") == media_types.TEXT
     assert text_encoding(content[: 64 * 1024]) == "utf-8"
+
+
+def steps_are_few(content, name="file"):
+    """Decided in a child that is killed after ten seconds: a pattern that hangs holds on to its whole process."""
+    code = (
+        "import io, sys; from apps.knowledge.media_types import detect_media_type; "
+        f"print(detect_media_type(io.BytesIO(sys.stdin.buffer.read()), {name!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=content, capture_output=True, timeout=20, check=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"<!---->" * 40 + b"x", "file"),
+        (b"<!-- a -->\n" * 4000 + b"x", "file"),
+        (b" " * 60_000 + b"x", "file"),
+        (b"<a" * 32_000, "page.html"),
+        (b"<?xml" * 10_000, "page.html"),
+    ],
+    ids=["comments", "many comments", "spaces", "tags that never end", "declarations"],
+)
+def test_no_text_keeps_a_process_busy(content, name):
+    assert steps_are_few(content, name) == media_types.TEXT
+
+
+def test_comments_before_html_are_still_html():
+    assert detected(b"<?xml version='1.0'?>\n<!-- one --><!-- two -->\n <html><body>x") == media_types.HTML
+
+
+def test_a_zip_of_a_million_entries_is_not_listed(monkeypatch):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as made:
+        for number in range(20_000):
+            made.writestr(f"{number:06}" + "x" * 20, b"")
+    listed = []
+    monkeypatch.setattr(zipfile.ZipFile, "namelist", lambda self: listed.append(1) or [])
+
+    assert detected(archive.getvalue(), "bomb.docx") == media_types.UNKNOWN
+    assert listed == []

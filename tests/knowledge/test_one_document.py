@@ -7,6 +7,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from apps.knowledge import tasks
 from apps.knowledge.models import Chunk, Document, Stage, Version
+from apps.knowledge.services import documents
 from shared.tenancy.scope import creator_scope
 from tests.knowledge import files
 
@@ -212,3 +213,23 @@ def test_stages_and_versions_tell_what_happened(client, alice, ready):
     assert {(stage["state"], stage["attempts"]) for stage in stages} == {("done", 1)}
     assert [(version["number"], version["status"], version["chunk_count"]) for version in versions] == [(1, "ready", 1)]
     assert versions[0]["failure_sentence"] == ""
+
+
+def test_a_new_title_of_a_long_document_is_indexed_by_a_job(client, alice, ready, monkeypatch):
+    document = ready(alice, b"A text of one passage.", "long.txt")
+    monkeypatch.setattr(documents, "_REINDEX_AT_ONCE", 0)
+
+    def words():
+        with creator_scope(alice.creator.id):
+            return str(Chunk.objects.get().lexemes)
+
+    response = client.patch(
+        f"/api/v1/documents/{document.id}", {"title": "Quokka"}, content_type="application/json", headers=alice.headers
+    )
+
+    assert response.status_code == 200
+    job = ProcrastinateJob.objects.get(task_name="knowledge.reindex_document")
+    assert "Quokka" not in str(job.args)
+    assert "quokka" not in words()
+    async_to_sync(tasks.reindex_document.run)(**job.args)
+    assert "quokka" in words()

@@ -1,4 +1,6 @@
+import asyncio
 import os
+import threading
 from uuid import uuid4
 
 import pytest
@@ -11,6 +13,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from apps.knowledge import operations, storage
 from apps.knowledge.models import Document
 from apps.knowledge.services import documents
+from shared.tenancy.models import TenantManager
 from shared.tenancy.scope import creator_scope
 
 pytestmark = pytest.mark.django_db
@@ -223,3 +226,48 @@ def _no_local_path(self, name):
 
 
 _no_local_path.opening = False
+
+
+def test_a_client_that_leaves_while_the_file_is_stored_leaves_no_file(alice, settings, monkeypatch):
+    entered, go_on = threading.Event(), threading.Event()
+    really_store = storage.store
+
+    def slowly(*args, **kwargs):
+        entered.set()
+        go_on.wait(10)
+        return really_store(*args, **kwargs)
+
+    monkeypatch.setattr(storage, "store", slowly)
+
+    async def story():
+        file = SimpleUploadedFile("left.txt", b"Nobody waits for this.")
+        upload = asyncio.create_task(operations.upload_document(alice.actor, file))
+        await asyncio.to_thread(entered.wait, 10)
+        upload.cancel()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await upload
+
+    async_to_sync(story)()
+
+    assert stored_files(settings) == []
+
+
+def test_a_document_that_goes_while_its_content_comes_again_is_taken_in_anew(bring, alice, serve, monkeypatch):
+    first = bring(alice, b"Here and gone.", "gone.txt")
+    insert = TenantManager.bulk_create
+    inserted = []
+
+    def deleted_meanwhile(manager, rows, **options):
+        result = insert(manager, rows, **options)
+        if manager.model is Document and not inserted:
+            inserted.append(1)
+            Document.objects.filter(id=first.id).delete()
+        return result
+
+    monkeypatch.setattr(TenantManager, "bulk_create", deleted_meanwhile)
+
+    second = bring(alice, b"Here and gone.", "gone.txt")
+
+    assert second.id != first.id
+    assert second.accepted

@@ -1,11 +1,15 @@
 import ipaddress
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, override_settings
 
+from apps.knowledge.models import Document
 from shared.config.kinds import Allowance
 from shared.security.middleware import EXEMPT, limit_of
 from shared.security.rate_limiter import configured_limits, limiter
+from shared.tenancy.scope import creator_scope
 
 TIGHT = {
     "login": Allowance(2, 900),
@@ -43,7 +47,7 @@ def test_every_route_has_a_limit(method, path, limit):
     assert limit_of(method, path) == limit
 
 
-def test_the_configured_limits_are_the_ones_of_the_issue():
+def test_the_limits_of_production_are_strict():
     assert {name: str(limit) for name, limit in configured_limits().items()} == {
         "login": "5/900",
         "register": "3/3600",
@@ -133,3 +137,26 @@ def test_a_wrong_password_can_be_tried_only_so_often(client, tight, alice):
 
     assert [sign_in("wrong"), sign_in("wrong"), sign_in(alice.password)] == [401, 401, 429]
     assert sign_in("wrong", "nobody@acme.example.com") == 401
+
+
+def test_a_token_that_has_ended_does_not_use_up_its_users_limits(client, alice, tight):
+    """Somebody with a copy of it, at another address, could keep its user out."""
+    client.post("/api/v1/auth/logout", headers=alice.headers)
+    for _ in range(6):
+        client.get("/api/v1/auth/me", headers=alice.headers, REMOTE_ADDR="203.0.113.7")
+
+    spent = limiter.buckets("default", "127.0.0.1", (str(alice.user.id), str(alice.creator.id)))
+    decision = async_to_sync(limiter.use)("default", spent)
+
+    assert decision.allowed
+
+
+def test_each_file_of_a_pages_form_counts_as_an_upload(alice, tight):
+    page = alice.browse(Client(raise_request_exception=False))
+    files = [SimpleUploadedFile(f"{number}.txt", f"Text {number}.".encode()) for number in range(4)]
+
+    response = page.post("/documents", {"file": files})
+
+    assert response.status_code == 429
+    with creator_scope(alice.creator.id):
+        assert Document.objects.count() == 2

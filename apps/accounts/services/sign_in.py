@@ -90,7 +90,9 @@ def end_session(*, request: HttpRequest) -> None:
 
 
 def _verified(credentials: Credentials) -> User:
-    user = User.objects.filter(id=credentials.user_id, password=credentials.password_hash, is_active=True).first()
+    # Locked: a password that changes at this moment ends every sign-in, this one included.
+    account = User.objects.select_for_update(no_key=True).filter(id=credentials.user_id, is_active=True)
+    user = account.filter(password=credentials.password_hash).first()
     if user is None:
         raise InvalidCredentials
     return user

@@ -20,10 +20,21 @@ _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # REFUSE: the c
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _X32_CALLS = 0x40000000
 # Per machine: audit's name of it, and the calls that open a way out: socket, connect, bind, sendto, sendmsg,
-# execve, execveat, ptrace, io_uring_setup (which could make sockets by itself).
+# execve, execveat, ptrace, io_uring_setup (which could make sockets by itself);
+_WAYS_OUT = {
+    "x86_64": (41, 42, 49, 44, 46, 59, 322, 101, 425),
+    "aarch64": (198, 203, 200, 206, 211, 221, 281, 117, 425),
+}
+# and those that harm what is there or leave the group that is killed at the end: unlinkat, renameat, renameat2,
+# linkat, symlinkat, truncate, kill, setpgid, setsid, process_vm_readv, process_vm_writev, pidfd_send_signal,
+# pidfd_open; on x86_64 also the older unlink, rename, link, symlink, fork and vfork.
+_HARM = {
+    "x86_64": (263, 264, 316, 265, 266, 76, 62, 109, 112, 310, 311, 424, 434, 87, 82, 86, 88, 57, 58),
+    "aarch64": (35, 38, 276, 37, 36, 45, 129, 154, 157, 270, 271, 424, 434),
+}
 _MACHINES = {
-    "x86_64": (0xC000003E, (41, 42, 49, 44, 46, 59, 322, 101, 425)),
-    "aarch64": (0xC00000B7, (198, 203, 200, 206, 211, 221, 281, 117, 425)),
+    "x86_64": (0xC000003E, _WAYS_OUT["x86_64"] + _HARM["x86_64"]),
+    "aarch64": (0xC00000B7, _WAYS_OUT["aarch64"] + _HARM["aarch64"]),
 }
 
 
@@ -61,7 +72,7 @@ def limit_resources(*, seconds: int, memory_bytes: int) -> None:
 
 
 def refuse_system_calls() -> bool:
-    """No sockets and no other programs, by a seccomp filter. False where the kernel or machine has none."""
+    """No sockets, no other programs, nothing deleted or killed. False where kernel or machine have no such filter."""
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
         return False
     audit, refused = _MACHINES[platform.machine()]

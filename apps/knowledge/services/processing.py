@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from apps.knowledge.chunking import Passage
@@ -96,6 +97,12 @@ def report_progress(actor: Actor, *, work: Work, name: str, done: int, total: in
     Stage.objects.filter(version_id=work.version_id, name=name).update(done=done, total=total)
     document.progress_done, document.progress_total = done, total
     _save_progress(document)
+
+
+def forgive_attempt(actor: Actor, *, work: Work, name: str) -> None:
+    """Do not count a beginning that ended for want of something outside the hub."""
+    _locked(work)
+    Stage.objects.filter(version_id=work.version_id, name=name).update(attempts=F("attempts") - 1)
 
 
 def finish_stage(actor: Actor, *, work: Work, name: str, milliseconds: int, total: int) -> None:
