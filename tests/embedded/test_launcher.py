@@ -24,7 +24,7 @@ from tests.embedded.waiting import eventually
 pytestmark = pytest.mark.xdist_group("launcher")
 PARTS = ("manage.py", "config", "shared", "apps", "templates")
 READY = re.compile(r"The hub is ready: (http://localhost:\d+)")
-START_SECONDS = 120
+START_SECONDS = 240
 
 
 class Launched:

@@ -1,11 +1,11 @@
 """Where a test run gets its servers from."""
 
-import os
 import subprocess
 import sys
 
 import pytest
 
+from shared.config.env_constants import get_env_text
 from shared.embedded import testing
 from shared.embedded.bootstrap import connect, role_of
 
@@ -34,7 +34,7 @@ def test_servers_that_are_given_are_used_as_they_are(environment):
 
     testing.provide_servers()
 
-    assert {name: os.environ[name] for name in given} == given
+    assert {name: get_env_text(name) for name in given} == given
 
 
 def test_an_administrators_database_gets_the_roles(environment, servers):
@@ -44,8 +44,8 @@ def test_an_administrators_database_gets_the_roles(environment, servers):
     testing.provide_servers()
 
     for name, role in (("DATABASE_URL", "hub_app"), ("DATABASE_OWNER_URL", "hub_owner")):
-        assert role_of(os.environ[name]) == role
-        connect(os.environ[name]).close()
+        assert role_of(get_env_text(name)) == role
+        connect(get_env_text(name)).close()
 
 
 def test_hub_app_alone_cannot_make_a_test_database_and_the_run_says_so(environment):
@@ -113,8 +113,8 @@ def docker(monkeypatch, servers):
 def test_containers_are_used_where_an_engine_answers(docker):
     testing.provide_servers()
 
-    assert role_of(os.environ["DATABASE_URL"]) == "hub_app"
-    assert os.environ["REDIS_URL"].endswith("@127.0.0.1:12345/0")
+    assert role_of(get_env_text("DATABASE_URL")) == "hub_app"
+    assert get_env_text("REDIS_URL").endswith("@127.0.0.1:12345/0")
 
 
 def test_an_engine_without_the_images_is_done_without(docker, monkeypatch, capsys):
@@ -124,7 +124,7 @@ def test_an_engine_without_the_images_is_done_without(docker, monkeypatch, capsy
 
     testing.provide_servers()
 
-    assert (os.environ["DATABASE_URL"], os.environ["REDIS_URL"]) == ("postgresql://a", "redis://embedded")
+    assert (get_env_text("DATABASE_URL"), get_env_text("REDIS_URL")) == ("postgresql://a", "redis://embedded")
     assert "Docker answers, but pgvector/pgvector:pg18 does not start (no such image)" in capsys.readouterr().err
 
 
@@ -137,7 +137,7 @@ def test_real_containers_start(monkeypatch):
     monkeypatch.setattr(testing, "_at_exit", stops.append)
     try:
         testing.provide_servers()
-        connect(os.environ["DATABASE_URL"]).close()
+        connect(get_env_text("DATABASE_URL")).close()
     finally:
         for stop in stops:
             stop()

@@ -1,7 +1,6 @@
 """The hub's web process, on the tests' database, with settings of one's own."""
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from urllib.parse import quote
 import httpx
 from django.conf import settings
 from django.db import connection
+
+from shared.config.env_constants import child_environment
 
 START_SECONDS = 60
 # How Postgres names the web process's connections, so that a test can kill exactly those.
@@ -30,7 +31,7 @@ def web_process(data_dir, **environment):
     with open(data_dir / "web.log", "wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--log-level", "warning"],
-            env=os.environ | own | loose | environment,
+            env=child_environment(**(own | loose | environment)),
             cwd=settings.BASE_DIR,
             stdout=log,
             stderr=log,
