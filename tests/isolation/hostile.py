@@ -1,5 +1,7 @@
 """What nobody sends who means well."""
 
+import json
+
 # As they stand in an address, percent-encoded already.
 HOSTILE_TEXT = [
     "",

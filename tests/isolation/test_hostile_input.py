@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 from django.test.client import MULTIPART_CONTENT
 
+from config.api import api
 from shared.config.kinds import Allowance
 from shared.security.passwords import HubArgon2PasswordHasher
 from shared.security.rate_limiter import limiter
@@ -26,7 +27,7 @@ from tests.isolation.operations import CALLS, PUBLIC_OPERATIONS, every_operation
 
 OPERATIONS = every_operation()
 every = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-SCHEMA = __import__("config.api", fromlist=["api"]).api.get_openapi_schema()
+SCHEMA = api.get_openapi_schema()
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get", "X" * 50)
 
 
