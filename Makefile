@@ -26,7 +26,7 @@ demo:  ## With the hub running: registers, uploads, waits, searches (FILES="a.pd
 
 test:  ## Everything, with coverage; no Docker and no service needed (TESTS="tests/embedded -k name", WORKERS=2)
 	@bin/environment dev
-	@exec $(PY) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST) $(if $(TESTS),$(TESTS),--cov --cov-report=term)
+	@exec $(PY) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST) $(if $(TESTS),$(TESTS),--cov --cov-report=term)
 
 lint:  ## Style, and types of shared/
 	@bin/environment dev

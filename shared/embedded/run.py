@@ -9,6 +9,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,7 +58,8 @@ def main() -> int:
             hub.prepare_database()
             hub.start_parts(supervisor)
             _say_ready(port, hub_folder, time.monotonic() - started)
-            supervisor.keep_going()
+            supervisor.keep_going(until=_asked_to_stop.is_set)
+            _say("Stopping ...")
         except Stopped:
             _say("Stopping ...")
     _say("Stopped.")
@@ -92,7 +94,12 @@ def _say(text: str) -> None:
         return
 
 
+_asked_to_stop = threading.Event()
+
+
 def _stop(number: int, frame: object) -> None:
+    # Both: raising cuts a long wait short, but Python swallows what is raised inside a finalizer.
+    _asked_to_stop.set()
     raise Stopped
 
 

@@ -67,9 +67,9 @@ class Supervisor:
         part = Part(name, start, lambda: part.child.stop(patience), start(), needs_servers=True)
         self._parts.append(part)
 
-    def keep_going(self) -> None:
-        """Never return: look after the parts until an exception ends the waiting."""
-        while True:
+    def keep_going(self, *, until: Callable[[], bool]) -> None:
+        """Look after the parts until `until` says so, or an exception ends the waiting."""
+        while not until():
             self.check()
             time.sleep(LOOK_SECONDS)
 
