@@ -131,6 +131,14 @@ def reprocess(actor: Actor, *, document_id: UUID) -> Document:
     return document
 
 
+def reprocess_failed(actor: Actor) -> int:
+    """Process every failed document again; returns how many there are."""
+    failed = list(Document.objects.filter(status=Document.Status.FAILED).values_list("id", flat=True))
+    for document_id in failed:
+        reprocess(actor, document_id=document_id)
+    return len(failed)
+
+
 def cancel_processing(actor: Actor, *, document_id: UUID) -> Document:
     """Stop the work on a document. Cancelling what has finished changes nothing."""
     actor.require(Role.EDITOR)
