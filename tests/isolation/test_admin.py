@@ -64,15 +64,15 @@ def addresses(things):
     yield "/admin/search/?s=handbook&extended=1"
 
 
-def everything_asked(desk, things):
+def everything_asked(desk, things, methods=("GET", "POST")):
     """Each address by GET, and by POST with what deletes, as `(method, address, answer)`; nothing lasts."""
     cookies = {name: morsel.value for name, morsel in desk.cookies.items()}
     for address in addresses(things):
         selected = things[address.split("/")[3]] if address.count("/") > 3 and address.split("/")[3] in things else "1"
         actions = {"post": "yes", "action": "delete_selected", "_selected_action": selected}
-        for method, data in (("GET", {}), ("POST", actions)):
+        for method in methods:
             with transaction.atomic():
-                response = desk.get(address) if method == "GET" else desk.post(address, data)
+                response = desk.get(address) if method == "GET" else desk.post(address, actions)
                 yield method, address, Answer.of(response)
                 transaction.set_rollback(True)
             desk.cookies = SimpleCookie(cookies)
@@ -149,7 +149,7 @@ def test_acting_as_acme_shows_acmes_rows(desk, records):
 def test_whatever_staff_do_as_acme_the_admins_own_log_holds_none_of_its_words(desk, records):
     act_as(desk, records.creator_id)
 
-    for method, address, answer in everything_asked(desk, records.things):
+    for method, address, answer in everything_asked(desk, records.things, ("POST",)):
         assert log_of_the_admin_knows(records) == [], (method, address)
         assert answer.status < 500, (method, address)
 

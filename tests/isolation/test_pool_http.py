@@ -110,7 +110,7 @@ EXPECTED = {
 async def bring_a_long_text(client):
     """A file long enough to leave in the middle of."""
     word = client.world.words[0]
-    file = ("big.txt", f"{word} stands in every line.\n".encode() * 60_000, "text/plain")
+    file = ("big.txt", f"{word} stands in every line.\n".encode() * 20_000, "text/plain")
     answer = await client.ask("own", "POST", "/documents", files={"file": file}, data={"title": word})
     client.world.things["big"] = answer.json()["id"]
 
