@@ -35,7 +35,7 @@ class TenantConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # no st
     """
 
     kinds: tuple[str, ...] = ("events",)
-    recheck_before_event_seconds = 1.0
+    recheck_before_event_seconds = 0.0  # before each: no event may reach somebody who has just been removed
     recheck_idle_seconds = 20.0
 
     actor: Actor | None = None

@@ -20,12 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HOST = (b"host", b"localhost")
 
 
-@pytest.fixture(autouse=True)
-def always_ask_again(monkeypatch):
-    """Production trusts an answer for a second; here each event asks."""
-    monkeypatch.setattr(DocumentsConsumer, "recheck_before_event_seconds", 0.0)
-
-
 def socket(headers=(), path="/ws", host=HOST):
     from config.asgi import application  # reads the catalogue, so not before there is a database
 
