@@ -19,11 +19,10 @@ from django.urls import path  # noqa: E402
 
 from apps.knowledge.consumers import DocumentsConsumer  # noqa: E402
 from apps.knowledge.embedding import warm_up  # noqa: E402
-from shared.body_limit import BodyLimit  # noqa: E402
-from shared.http import HubHandler  # noqa: E402
+from shared.http import PagesHandler  # noqa: E402
+from shared.lean import LeanHandler  # noqa: E402
+from shared.own_context import OwnContext  # noqa: E402
 from shared.tenancy.checks import refuse_unfit_database  # noqa: E402
-
-_ROOM_FOR_FORM_FIELDS = 64 * 1024
 
 
 def _refuse_unfit_database() -> None:
@@ -52,15 +51,21 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
             return
 
 
+class _Http:
+    """Machines go the lean way, people through Django's own handler."""
+
+    def __init__(self) -> None:
+        self.lean, self.pages = LeanHandler(), PagesHandler()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        handler = self.lean if scope["path"].startswith(settings.MACHINE_PATHS) else self.pages
+        await handler(scope, receive, send)
+
+
 application = ProtocolTypeRouter(
     {
         "lifespan": _lifespan,
-        "http": BodyLimit(
-            HubHandler(),
-            upload_paths=("/api/v1/documents", "/documents"),
-            upload_bytes=settings.MAX_UPLOAD_BYTES + _ROOM_FOR_FORM_FIELDS,
-            other_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
-        ),
-        "websocket": URLRouter([path("ws", DocumentsConsumer.as_asgi())]),
+        "http": OwnContext(_Http()),
+        "websocket": OwnContext(URLRouter([path("ws", DocumentsConsumer.as_asgi())])),
     }
 )

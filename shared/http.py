@@ -1,26 +1,21 @@
-"""What the doors for HTTP share: the answer to an error, and middleware that only pages pay for."""
+"""What the doors for HTTP share: the answer to an error, the handler of pages, middleware around Django's own."""
 
 import asyncio
 import mimetypes
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from asgiref.sync import markcoroutinefunction
+from asgiref.sync import ThreadSensitiveContext, markcoroutinefunction
 from django.conf import settings
-from django.contrib.auth.middleware import AuthenticationMiddleware as DjangoAuthentication
-from django.contrib.messages.middleware import MessageMiddleware as DjangoMessages
-from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessions
 from django.contrib.staticfiles import finders
 from django.core.handlers.asgi import ASGIHandler
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.middleware.clickjacking import XFrameOptionsMiddleware as DjangoFrameOptions
-from django.middleware.csp import ContentSecurityPolicyMiddleware as DjangoContentPolicy
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
-from django.middleware.security import SecurityMiddleware as DjangoSecurity
-from django_htmx.middleware import HtmxMiddleware as DjangoHtmx
 
-from shared.exceptions import BadRequest, PayloadTooLarge, from_exception, from_status, page_response, problem_response
+from shared.body_limit import Receive, Send, announced_length, body_limit, counting, too_large
+from shared.exceptions import BadRequest, HubError, PayloadTooLarge, from_exception, page_response, problem_response
 
 type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -54,72 +49,66 @@ def _read_static(path: str) -> bytes:
     return Path(found).read_bytes()
 
 
-class HubHandler(ASGIHandler):
-    """Django's handler. What it refuses before there is a request looks like every other error."""
+class PagesHandler(ASGIHandler):
+    """Django's handler, for pages and the admin, with threads that are used again and a limit on bodies.
+
+    Django opens a thread for every request and ends it afterwards. Here each request has one to itself as well, but
+    borrows it. What the handler refuses before there is a request looks like every other error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: list[ThreadPoolExecutor] = []
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        thread = self._idle.pop() if self._idle else ThreadPoolExecutor(1, thread_name_prefix="page")
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                await self.handle(scope, receive, send)
+        finally:
+            if len(self._idle) < settings.DATABASE_THREADS:
+                self._idle.append(thread)
+            else:
+                thread.shutdown(wait=False)
+
+    async def handle(self, scope: Any, receive: Receive, send: Send) -> None:
+        limit = body_limit(scope["path"])
+        try:
+            if announced_length(scope) > limit:
+                raise too_large(limit)
+            await super().handle(scope, counting(receive, limit), send)
+        except PayloadTooLarge as error:
+            # Django reads the whole body before it answers, so nothing has been sent yet.
+            await self.send_response(_without_request(scope, error), send)
 
     def create_request(self, scope: Any, body_file: Any) -> Any:
         request, refusal = super().create_request(scope, body_file)
         if refusal is None:
             return request, None
-        asked = HttpRequest()
-        asked.path = scope["path"]
-        return None, answer_error(asked, PayloadTooLarge() if refusal.status_code == 413 else BadRequest())
+        return None, answer_unfit(scope, refusal)
 
 
-class _PagesOnly:
-    """Skip a middleware of Django's for the API and the probes: each costs two hops to a thread.
-
-    The API has no cookies, so no sessions, no CSRF and no messages; its headers come from `ApiHeadersMiddleware`.
-    """
-
-    get_response: Any
-
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
-        if is_api(request):
-            response: HttpResponseBase = await self.get_response(request)
-            return response
-        page: HttpResponseBase = await super().__acall__(request)  # type: ignore[misc]
-        return page
+def answer_unfit(scope: Any, refusal: HttpResponse) -> HttpResponse:
+    """What Django refused before there was a request, as every other error looks."""
+    return _without_request(scope, PayloadTooLarge() if refusal.status_code == 413 else BadRequest())
 
 
-class SecurityMiddleware(_PagesOnly, DjangoSecurity):
-    """Django's, for pages."""
+def _without_request(scope: Any, error: HubError) -> HttpResponse:
+    asked = HttpRequest()
+    asked.path = scope["path"]
+    response = answer_error(asked, error)
+    response.headers["Connection"] = "close"
+    return response
 
 
-class SessionMiddleware(_PagesOnly, DjangoSessions):
-    """Django's, for pages."""
-
-
-class CsrfViewMiddleware(_PagesOnly, DjangoCsrf):
-    """Django's, for pages. Reading a form's token may mean parsing its files, so that happens on a thread."""
+class CsrfViewMiddleware(DjangoCsrf):
+    """Django's. Reading a form's token may mean parsing its files, so that happens on a thread; the rest does not."""
 
     async def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:  # type: ignore[override]
-        if is_api(request):
-            return None
         check = super().process_view
         if request.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
             return check(request, *view)
         return await asyncio.to_thread(check, request, *view)
-
-
-class AuthenticationMiddleware(_PagesOnly, DjangoAuthentication):
-    """Django's, for pages."""
-
-
-class MessageMiddleware(_PagesOnly, DjangoMessages):
-    """Django's, for pages."""
-
-
-class XFrameOptionsMiddleware(_PagesOnly, DjangoFrameOptions):
-    """Django's, for pages."""
-
-
-class ContentSecurityPolicyMiddleware(_PagesOnly, DjangoContentPolicy):
-    """Django's, for pages."""
-
-
-class HtmxMiddleware(DjangoHtmx):
-    """Sets `request.htmx`. Native async already, and cheap."""
 
 
 class ApiHeadersMiddleware:
@@ -134,22 +123,21 @@ class ApiHeadersMiddleware:
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
-        if is_api(request):
-            response.headers.setdefault("Cache-Control", "no-store")
-            response.headers.setdefault("X-Content-Type-Options", "nosniff")
-            response.headers.setdefault("X-Frame-Options", "DENY")
-            response.headers.setdefault("Referrer-Policy", "no-referrer")
-            if settings.SECURE_HSTS_SECONDS and request.is_secure():
-                response.headers.setdefault(
-                    "Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
-                )
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("X-Frame-Options", "DENY")
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        if settings.SECURE_HSTS_SECONDS and request.is_secure():
+            response.headers.setdefault(
+                "Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
+            )
         return response
 
 
 class ParseUploadsMiddleware:
     """Read a form or an upload on a thread, before a view touches it: Django would parse it on the event loop.
 
-    Strangers' uploads are not parsed at all; Django has spooled their bodies by then, as far as `BodyLimit` let them.
+    Strangers' uploads are not parsed at all; Django has spooled their bodies by then, as far as their limit let them.
     """
 
     async_capable = True
@@ -170,10 +158,7 @@ class ParseUploadsMiddleware:
 
 
 class ErrorsMiddleware:
-    """Renders what a page's view raised, where Django would answer with a bare 500. The API's goes through ninja.
-
-    An error that Django or ninja wrote for the API themselves (405, an unknown address) becomes problem+json.
-    """
+    """Renders what a page's view raised, where Django would answer with a bare 500."""
 
     async_capable = True
     sync_capable = False
@@ -183,14 +168,7 @@ class ErrorsMiddleware:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = await self.get_response(request)
-        written_for_people = response.headers.get("Content-Type", "").startswith("text/")
-        if response.status_code < 400 or not written_for_people or not is_api(request):
-            return response
-        problem = problem_response(request, from_status(response.status_code))
-        if "Allow" in response.headers:
-            problem.headers["Allow"] = response.headers["Allow"]
-        return problem
+        return await self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
         """Called by Django for a view that raised."""

@@ -1,5 +1,6 @@
 """The outermost middleware: a name for the request, one line about it, and its numbers."""
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,8 @@ type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 log = structlog.get_logger("hub.access")
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# What nginx calls it. Nobody sees the number but the log.
+_CLIENT_LEFT = 499
 _QUIET = ("/health/", "/metrics", "/static/")
 
 
@@ -39,9 +42,13 @@ class RequestIdMiddleware:
         request_id = _request_id(request)
         request.request_id = request_id  # type: ignore[attr-defined]
         with bound_contextvars(request_id=request_id, creator_id=None, user_id=None):
-            response = await self.get_response(request)
+            try:
+                response = await self.get_response(request)
+            except asyncio.CancelledError:
+                _tell(request, _CLIENT_LEFT, time.perf_counter() - started)
+                raise
             response.headers["X-Request-ID"] = request_id
-            _tell(request, response, time.perf_counter() - started)
+            _tell(request, response.status_code, time.perf_counter() - started)
         return response
 
 
@@ -52,17 +59,17 @@ def _request_id(request: HttpRequest) -> str:
     return str(uuid7())
 
 
-def _tell(request: HttpRequest, response: HttpResponseBase, seconds: float) -> None:
+def _tell(request: HttpRequest, status: int, seconds: float) -> None:
     # The route's template, never the path: ids and queries are the creator's.
     route = f"/{request.resolver_match.route}" if request.resolver_match else "unrouted"
-    count_request(request.method or "", route, response.status_code, seconds)
+    count_request(request.method or "", route, status, seconds)
     if not request.path.startswith(_QUIET):
         actor = getattr(request, "actor", None)
         log.info(
             "request",
             method=request.method,
             route=route,
-            status=response.status_code,
+            status=status,
             ms=round(seconds * 1000, 1),
             creator_id=str(actor.creator_id) if actor else None,
             user_id=str(actor.user_id) if actor else None,

@@ -7,7 +7,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 from django.urls import path
 
 from apps.accounts import authentication
@@ -15,6 +15,7 @@ from apps.accounts.models import Membership, User
 from apps.accounts.services import Credentials, InvalidCredentials, NoCreator
 from shared.security.tokens import TokenInvalid
 from tests.fixtures.auth_fixtures import PASSWORD
+from tests.fixtures.service_integration_fixtures import HubClient
 
 
 async def who(request: HttpRequest) -> HttpResponse:
@@ -76,7 +77,7 @@ def test_signing_in_changes_the_sessions_key(client, alice, bob):
 
 def test_signing_out_ends_the_session_for_whoever_has_its_key(client, alice):
     sign_in(client, alice)
-    thief = Client()
+    thief = HubClient()
     thief.cookies = client.cookies.copy()
 
     client.get("/out")

@@ -1,5 +1,7 @@
 """What the deployment checks would look for, were it not for `SILENCED_SYSTEM_CHECKS`."""
 
+from inspect import iscoroutinefunction
+
 import pytest
 from django.conf import settings
 from django.middleware.clickjacking import XFrameOptionsMiddleware
@@ -20,13 +22,16 @@ def test_pages_have_each_of_djangos_protections(needed):
     assert any(issubclass(installed, needed) for installed in INSTALLED if isinstance(installed, type))
 
 
-def test_every_middleware_is_native_async_or_skips_the_api():
-    from shared.http import _PagesOnly
+def test_nothing_on_the_machines_way_hops_to_a_thread_or_needs_a_browser():
+    for path in settings.LEAN_MIDDLEWARE:
+        middleware = import_string(path)
 
-    for installed in INSTALLED:
-        native = not getattr(installed, "sync_capable", True) or installed.__name__ == "HtmxMiddleware"
-        assert native or issubclass(installed, _PagesOnly), installed
+        assert iscoroutinefunction(middleware.__call__), path
+        assert not middleware.sync_capable, path
+        assert not hasattr(middleware, "process_view"), f"{path}: the lean handler calls no hooks"
+        assert not hasattr(middleware, "process_exception"), f"{path}: the lean handler calls no hooks"
 
 
-def test_only_the_three_checks_that_are_tested_here_are_silenced():
-    assert settings.SILENCED_SYSTEM_CHECKS == ["security.W001", "security.W002", "security.W003"]
+def test_the_silenced_check_is_one_that_is_tested_here():
+    assert settings.SILENCED_SYSTEM_CHECKS == ["security.W003"]
+    assert issubclass(import_string("shared.http.CsrfViewMiddleware"), CsrfViewMiddleware)

@@ -8,7 +8,8 @@ def call(method, raw_path, body=b"", headers=(), query=b"", parts=None):
     from config.asgi import application
 
     pieces = [body] if parts is None else list(parts)
-    announced = [] if parts is not None else [(b"content-length", str(len(body)).encode())]
+    length = (b"content-length", str(len(body)).encode())
+    announced = [length if parts is None else (b"transfer-encoding", b"chunked")]
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -8,11 +8,11 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
-from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import AuditEntry, Membership
 from shared.tenancy.scope import creator_scope
+from tests.fixtures.service_integration_fixtures import HubClient
 from tests.isolation.answers import Answer
 from tests.isolation.evidence import files_of, rows_of, tenant_tables
 from tests.isolation.operations import nowhere
@@ -26,7 +26,7 @@ ROUTES = [route for route in every_route() if route.startswith("admin/") and "P<
 @pytest.fixture
 def desk(staff):
     """A browser in which staff are signed in, acting as nobody."""
-    return staff.browse(Client(raise_request_exception=False))
+    return staff.browse(HubClient())
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_no_global_table_holds_a_word_of_acmes(desk, records):
 
 
 def test_a_creators_owner_is_not_let_in(alice, records):
-    browser = alice.browse(Client(raise_request_exception=False))
+    browser = alice.browse(HubClient())
 
     for address in ("/admin/", "/admin/knowledge/document/", f"/admin/act-as/{records.creator_id}/"):
         assert browser.get(address).status_code in (302, 403)

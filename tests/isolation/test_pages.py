@@ -2,8 +2,8 @@
 
 import pytest
 from django.db import transaction
-from django.test import Client
 
+from tests.fixtures.service_integration_fixtures import HubClient
 from tests.isolation.answers import Answer, shape
 from tests.isolation.evidence import belongings_of
 from tests.isolation.operations import every_operation
@@ -20,13 +20,13 @@ htmx = pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["wh
 @pytest.fixture
 def browser(alice):
     """Alice's browser, signed in."""
-    return alice.browse(Client(raise_request_exception=False))
+    return alice.browse(HubClient())
 
 
 @pytest.fixture
 def foreign(mallory):
     """Mallory's browser, signed in."""
-    return mallory.browse(Client(raise_request_exception=False))
+    return mallory.browse(HubClient())
 
 
 def opened(client, page, call, things, **headers):
@@ -127,7 +127,7 @@ def test_a_lost_membership_closes_every_page_at_once(browser, alice, acme_world,
 
 @pytest.mark.parametrize(("page", "call"), [(p, c) for p, c in EVERY if p.method == "POST"], ids=lambda x: str(x)[:40])
 def test_a_form_from_another_site_does_nothing(alice, acme_world, page, call):
-    strict = alice.browse(Client(enforce_csrf_checks=True, raise_request_exception=False))
+    strict = alice.browse(HubClient(enforce_csrf_checks=True))
     before = belongings_of(acme_world.creator_id)
 
     assert page.send(strict, call, acme_world.things).status_code == 403

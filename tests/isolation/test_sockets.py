@@ -6,7 +6,6 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.test import Client
 
 from apps.accounts.models import Membership, RefreshFamily, User
 from apps.knowledge.consumers import DocumentsConsumer
@@ -14,6 +13,7 @@ from shared.tenancy.ids import uuid7
 from shared.tenancy.names import group_name
 from shared.tenancy.run import announce, run_as
 from shared.tenancy.scope import creator_scope
+from tests.fixtures.service_integration_fixtures import HubClient
 from tests.isolation.sockets import Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +27,7 @@ def socket(headers=(), path="/ws", host=HOST):
 
 
 def cookie_of(person):
-    client = person.browse(Client())
+    client = person.browse(HubClient())
     return (b"cookie", f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode())
 
 
@@ -244,7 +244,7 @@ def test_signing_out_ends_the_tokens_socket(alice):
 
 
 def sign_out(person):
-    assert Client().post("/api/v1/auth/logout", headers=person.headers).status_code == 204
+    assert HubClient().post("/api/v1/auth/logout", headers=person.headers).status_code == 204
     assert RefreshFamily.objects.get(user=person.user).revoked_at
 
 
@@ -309,7 +309,7 @@ def upload(person):
     from django.core.files.uploadedfile import SimpleUploadedFile
 
     file = SimpleUploadedFile("Quorvexa.txt", b"Quorvexa is a word.")
-    answer = Client().post("/api/v1/documents", {"file": file, "title": "Quorvexa"}, headers=person.headers)
+    answer = HubClient().post("/api/v1/documents", {"file": file, "title": "Quorvexa"}, headers=person.headers)
     assert answer.status_code == 202
 
 

@@ -2,25 +2,25 @@
 
 import pytest
 from django.core.management import call_command
-from django.test import Client
 from playwright.sync_api import sync_playwright
 
+from tests.fixtures.service_integration_fixtures import HubClient
 from tests.pages.browser import CHROMIUM, FLAGS, VisitedHub, Visitor
 
 
 @pytest.fixture
 def alices_pages(alice):
-    return alice.browse(Client(raise_request_exception=False))
+    return alice.browse(HubClient())
 
 
 @pytest.fixture
 def bobs_pages(bob):
-    return bob.browse(Client(raise_request_exception=False))
+    return bob.browse(HubClient())
 
 
 @pytest.fixture
 def mallorys_pages(mallory):
-    return mallory.browse(Client(raise_request_exception=False))
+    return mallory.browse(HubClient())
 
 
 @pytest.fixture(scope="module")

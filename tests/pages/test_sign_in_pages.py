@@ -2,11 +2,11 @@
 
 import pytest
 from django.conf import settings
-from django.test import Client
 
 from apps.accounts.models import Creator, User
 from shared.config.kinds import Allowance
 from shared.security.rate_limiter import LOGIN, limiter
+from tests.fixtures.service_integration_fixtures import HubClient
 
 NEW = {"display_name": "Carol Coaching", "email": "carol@example.com", "password": "four words make one"}
 
@@ -142,7 +142,7 @@ def test_signing_out_takes_a_form(alices_pages):
 
 @pytest.mark.parametrize("path", ["/register", "/sign-in", "/sign-out", "/documents"])
 def test_a_form_from_another_site_is_refused(alice, path):
-    client = alice.browse(Client(enforce_csrf_checks=True, raise_request_exception=False))
+    client = alice.browse(HubClient(enforce_csrf_checks=True))
 
     response = client.post(path, {})
 

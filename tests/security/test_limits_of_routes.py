@@ -3,13 +3,14 @@ import ipaddress
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client, override_settings
+from django.test import override_settings
 
 from apps.knowledge.models import Document
 from shared.config.kinds import Allowance
 from shared.security.middleware import EXEMPT, limit_of
 from shared.security.rate_limiter import configured_limits, limiter
 from shared.tenancy.scope import creator_scope
+from tests.fixtures.service_integration_fixtures import HubClient
 
 TIGHT = {
     "login": Allowance(2, 900),
@@ -97,7 +98,7 @@ def test_the_probe_for_liveness_is_never_refused(client, tight):
 
 
 def test_a_made_up_forwarded_address_gains_nothing(tight):
-    client = Client()
+    client = HubClient()
     statuses = [
         client.get("/api/v1/nothing", headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code
         for number in range(5)
@@ -152,7 +153,7 @@ def test_a_token_that_has_ended_does_not_use_up_its_users_limits(client, alice, 
 
 
 def test_each_file_of_a_pages_form_counts_as_an_upload(alice, tight):
-    page = alice.browse(Client(raise_request_exception=False))
+    page = alice.browse(HubClient())
     files = [SimpleUploadedFile(f"{number}.txt", f"Text {number}.".encode()) for number in range(4)]
 
     response = page.post("/documents", {"file": files})
