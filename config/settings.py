@@ -3,7 +3,6 @@
 from urllib.parse import unquote, urlsplit
 
 import psycopg
-import psycopg_pool
 from django.db import InterfaceError, OperationalError
 from django.templatetags.static import static
 from django.utils.csp import CSP
@@ -105,6 +104,8 @@ CREATOR_MODEL = "accounts.Creator"
 # Where it is written what staff did while acting as a creator: in that creator's scope.
 AUDIT_MODEL = "accounts.AuditEntry"
 AUTHENTICATOR = "apps.accounts.authentication.authenticate"
+# How the database is asked whether a token still holds.
+CONFIRMATION = "apps.accounts.services.standing.confirmation"
 SOCKET_AUTHENTICATOR = "apps.accounts.authentication.authenticate_socket"
 
 # Paths that machines ask: the lean way, JSON errors, no cookies.
@@ -166,13 +167,18 @@ def _owner() -> dict[str, str]:
 
 
 DATABASE_THREADS = get_env_value("DATABASE_THREADS", fallback=True)
+DATABASE_READ_CONNECTIONS = get_env_value("DATABASE_READ_CONNECTIONS", fallback=True)
+DATABASE_QUEUE = get_env_value("DATABASE_QUEUE", fallback=True)
+DATABASE_POOL_TIMEOUT_SECONDS = get_env_value("DATABASE_POOL_TIMEOUT_SECONDS", fallback=True)
+# A pool waits twice as long after each failure to connect, for as long as this; then the next request tries at once.
+# Longer, and the hub would stay away for minutes after Postgres has come back.
+DATABASE_RECONNECT_SECONDS = 1.0
 DATABASE_DIRECT_URL = get_env_value("DATABASE_DIRECT_URL", fallback=True)
 DATABASES = {
     "default": {
         "ENGINE": "shared.tenancy.backend",
         **_database(get_env_value("DATABASE_URL", fallback=True)),
         "OWNER": _owner(),
-        "CONN_HEALTH_CHECKS": True,
         # A server-side cursor outlives its message, and PgBouncer would hand the connection on.
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
@@ -180,14 +186,16 @@ DATABASES = {
             "pool": {
                 "min_size": 0,
                 "max_size": get_env_value("DATABASE_POOL_SIZE", fallback=True),
-                "timeout": get_env_value("DATABASE_POOL_TIMEOUT_SECONDS", fallback=True),
+                "max_waiting": DATABASE_QUEUE,
+                "timeout": DATABASE_POOL_TIMEOUT_SECONDS,
+                "reconnect_timeout": DATABASE_RECONNECT_SECONDS,
             },
         },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # What it looks like when Postgres is gone or busy.
-DATABASE_ERRORS = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg_pool.PoolTimeout)
+DATABASE_ERRORS = (OperationalError, InterfaceError, psycopg.OperationalError)
 
 # ---- Redis: cache, channel layer, limits
 

@@ -4,13 +4,17 @@ from django.http import HttpRequest
 
 from shared.exceptions import NotAuthenticated
 from shared.idempotency.answers import answer_once
-from shared.tenancy.actor import Actor
+from shared.reading import Out, ReadAnswer, answer_read
+from shared.security.tokens import Claims
 
-__all__ = ["answer_once", "get_current_user"]
+__all__ = ["Out", "ReadAnswer", "answer_once", "answer_read", "get_current_user"]
 
 
 class BearerToken:
-    """The actor behind a protected operation. Raises `NotAuthenticated` (401) when nobody is signed in.
+    """Who asks for a protected operation. Raises `NotAuthenticated` (401) when nobody is signed in.
+
+    What it hands out are the claims of a token that is ours and has not expired. Whether its sign-in has ended is
+    asked in the transaction, or the message, that does the operation's work: `run_as`, `read_as`, `confirm_actor`.
 
     The API's default, so that a new operation is protected unless it says `auth=None` and is listed as public. A
     class for the sake of its name and its scheme, which the OpenAPI document shows.
@@ -18,11 +22,11 @@ class BearerToken:
 
     openapi_security_schema = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
-    async def __call__(self, request: HttpRequest) -> Actor:
-        actor: Actor | None = getattr(request, "actor", None)
-        if actor is None:
+    async def __call__(self, request: HttpRequest) -> Claims:
+        claims: Claims | None = getattr(request, "actor", None)
+        if claims is None:
             raise NotAuthenticated(headers={"WWW-Authenticate": "Bearer"})
-        return actor
+        return claims
 
 
 get_current_user = BearerToken()

@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 from shared.body_limit import Receive, Send, announced_length, body_limit, counting, too_large
 from shared.exceptions import from_status, problem_response
 from shared.http import Next, answer_error, answer_unfit
+from shared.tenancy.reads import confirm_actor
 
 # Most answers are there sooner, and then nobody has to listen for the client's leaving.
 _LISTEN_AFTER_SECONDS = 0.05
@@ -39,15 +40,18 @@ class LeanRequest(ASGIRequest):
         """Read the body. Raises `PayloadTooLarge` over `limit` bytes, `RequestAborted` when the client is lost."""
         if self.body_ended:
             return
-        announced = announced_length(self.scope)
-        if announced > limit:
+        if announced_length(self.scope) > limit:
             raise too_large(limit)
         receive = counting(self._receive, limit)
-        if 0 < announced <= _SMALL_BODY_BYTES:
-            self._stream = BytesIO(await _read_small(receive))
-        else:
+        if self.may_be_large():
             self._stream = await ASGIHandler.read_body(_spooler, receive)
+        else:
+            self._stream = BytesIO(await _read_small(receive))
         self.body_ended = True
+
+    def may_be_large(self) -> bool:
+        """Whether the body would be spooled."""
+        return not (self.body_ended or 0 < announced_length(self.scope) <= _SMALL_BODY_BYTES)
 
     async def left(self) -> None:
         """Return when the client has gone away. Call it when the body has ended."""
@@ -92,6 +96,8 @@ class BodyMiddleware:
         if not nobody:
             try:
                 if isinstance(request, LeanRequest):
+                    if request.actor is not None and request.may_be_large():
+                        await confirm_actor(request.actor)  # whoever has signed out spools nothing here
                     await request.fetch_body(body_limit(request.path))
                 if request.actor is not None and _is_upload(request):
                     await asyncio.to_thread(lambda: (request.POST, request.FILES))

@@ -6,12 +6,12 @@ from ninja import Router
 from apps.accounts import services
 from apps.accounts.authentication import hash_new_password, verify_credentials
 from apps.accounts.schemas import LoginIn, MeOut, RefreshIn, RegisteredOut, RegisterIn, TokenPairOut
-from apps.accounts.services import Me, RefreshTokenReused
-from shared.api import answer_once
+from apps.accounts.services import RefreshTokenReused, describe_me
+from shared.api import ReadAnswer, answer_once, answer_read
 from shared.security.addresses import client_address
 from shared.security.rate_limiter import limiter
 from shared.security.tokens import public_keys
-from shared.tenancy.run import run_as, run_global
+from shared.tenancy.run import run_global
 
 router = Router(tags=["auth"])
 
@@ -67,10 +67,13 @@ async def logout(request: HttpRequest) -> HttpResponse:
     return await answer_once(request, 204, None, services.log_out)
 
 
+_ME = ReadAnswer(MeOut, lambda standing, rows: describe_me(standing))
+
+
 @router.get("/me", response=MeOut)
-async def me(request: HttpRequest) -> Me:
+async def me(request: HttpRequest) -> HttpResponse:
     """Who is signed in, for which creator, with which role."""
-    return await run_as(request.actor, services.who_am_i)
+    return await answer_read(request, _ME)
 
 
 @router.get("/jwks", auth=None)

@@ -15,19 +15,21 @@ from apps.accounts.services import Credentials, InvalidCredentials
 from shared.exceptions import ValidationFailed
 from shared.http import is_api
 from shared.security.passwords import hash_password, verify_password
-from shared.security.tokens import TokenInvalid, verify_access_token
-from shared.tenancy.actor import Actor
+from shared.security.tokens import Claims, TokenInvalid, verify_access_token
+from shared.tenancy.actor import Actor, Asker
+from shared.tenancy.reads import confirm_actor
 from shared.tenancy.run import run_global
 
 
-async def authenticate(request: HttpRequest) -> Actor | None:
-    """The actor of a request: by bearer token for the API, by session for pages. None for a stranger.
+async def authenticate(request: HttpRequest) -> Asker | None:
+    """Who asks: an actor by session for pages, the claims of a bearer token for the API. None for a stranger.
 
-    Raises `TokenInvalid` (401) for a token that is forged, expired, or of a sign-in that has ended. The API
-    never looks at cookies, which is why it needs no CSRF token.
+    Claims are of a token that is ours and has not expired; whoever does something for them confirms in the same
+    transaction that its sign-in has not ended (`run_as`, `read_as`, `confirm_actor`). Raises `TokenInvalid` (401) for
+    a forged or expired token. The API never looks at cookies, which is why it needs no CSRF token.
     """
     if is_api(request):
-        return await _by_bearer(request.headers.get("Authorization", ""))
+        return claims_of(request.META.get("HTTP_AUTHORIZATION", ""))
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return None
     return await run_global(services.load_session_actor, request=request)
@@ -37,8 +39,8 @@ async def authenticate_socket(scope: dict[str, Any]) -> Actor | None:
     """The actor of a websocket's handshake, read anew each time: by session cookie, or by bearer token for
     clients that can set a header. Raises `TokenInvalid` as `authenticate` does."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if authorization := headers.get(b"authorization"):
-        return await _by_bearer(authorization)
+    if claims := claims_of(headers.get(b"authorization", "")):
+        return await confirm_actor(claims)
     key = _session_key(headers.get(b"cookie", ""))
     if key is None:
         return None
@@ -82,17 +84,14 @@ async def sign_out(request: HttpRequest) -> None:
     await run_global(services.end_session, request=request)
 
 
-async def _by_bearer(header: str) -> Actor | None:
-    scheme, _, token = header.partition(" ")
+def claims_of(header: str) -> Claims | None:
+    """What the token of an `Authorization` header states, None without one. Raises `TokenInvalid` (401)."""
     if not header:
         return None
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise TokenInvalid
-    claims = verify_access_token(token.strip())
-    actor = await run_global(services.load_actor, claims=claims)
-    if actor is None:
-        raise TokenInvalid
-    return actor
+    return verify_access_token(token.strip())
 
 
 def _session_key(cookie_header: str) -> str | None:

@@ -8,6 +8,8 @@ import email_validator
 from ninja import Schema
 from pydantic import AfterValidator, EmailStr, Field, StringConstraints
 
+from shared.reading import Out
+
 # An address is a name to sign in with here, and a private installation may well be called hub.local or hub.test.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
 
@@ -62,7 +64,7 @@ class RefreshIn(Schema):
     refresh_token: Token
 
 
-class TokenPairOut(Schema):
+class TokenPairOut(Out):
     """`access_token` goes into `Authorization: Bearer ...` for `expires_in` seconds; then refresh."""
 
     access_token: str
@@ -71,7 +73,7 @@ class TokenPairOut(Schema):
     expires_in: int
 
 
-class UserOut(Schema):
+class UserOut(Out):
     """A person."""
 
     id: UUID
@@ -79,7 +81,7 @@ class UserOut(Schema):
     display_name: str
 
 
-class CreatorOut(Schema):
+class CreatorOut(Out):
     """A creator."""
 
     id: UUID
@@ -94,7 +96,7 @@ class RegisteredOut(TokenPairOut):
     role: str
 
 
-class MeOut(Schema):
+class MeOut(Out):
     """Who is signed in, for which creator, as what."""
 
     user: UserOut

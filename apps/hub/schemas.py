@@ -7,6 +7,7 @@ from zoneinfo import available_timezones
 from ninja import Schema
 from pydantic import AfterValidator, Field, HttpUrl, TypeAdapter
 
+from shared.reading import Out
 from shared.text import Label, SafeText, VisibleText, has_forbidden_characters
 
 _LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")  # the shape of BCP 47
@@ -38,7 +39,7 @@ def _language(tag: str) -> str:
     return tag
 
 
-class ProfileOut(Schema):
+class ProfileOut(Out):
     """A creator's profile."""
 
     display_name: str
@@ -60,7 +61,7 @@ class ProfileChange(Schema):
     coaching_categories: Annotated[list[Label], Field(max_length=20)] = Field(default_factory=list)
 
 
-class UsageOut(Schema):
+class UsageOut(Out):
     """What a creator has in the hub. `quota_bytes` is null: nothing limits it."""
 
     documents: int

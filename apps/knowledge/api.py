@@ -20,9 +20,9 @@ from apps.knowledge.schemas import (
     UploadForm,
     VersionOut,
 )
-from apps.knowledge.services import documents
-from apps.knowledge.services.documents import DocumentPage
-from shared.api import answer_once
+from apps.knowledge.services import documents, reads
+from apps.knowledge.services.cursors import read_cursor
+from shared.api import ReadAnswer, answer_once, answer_read
 from shared.exceptions import ValidationFailed
 from shared.tenancy.run import run_as
 
@@ -83,16 +83,22 @@ def _upload_form(request: HttpRequest) -> UploadForm:
         raise ValidationFailed(errors=problems) from error
 
 
+_DOCUMENTS = ReadAnswer(DocumentsOut, reads.page_of_documents, reads.DOCUMENTS)
+_DOCUMENT = ReadAnswer(DocumentOut, reads.the_document, reads.DOCUMENT)
+
+
 @router.get("/documents", response=DocumentsOut)
-async def list_documents(request: HttpRequest, wanted: Query[DocumentFilter]) -> DocumentPage:
+async def list_documents(request: HttpRequest, wanted: Query[DocumentFilter]) -> HttpResponse:
     """The creator's documents, newest first."""
-    return await run_as(request.actor, documents.list_documents, **wanted.model_dump())
+    before = read_cursor(wanted.cursor)
+    filters = {"status": wanted.status or None, "tag": wanted.tag or None, "q": wanted.q or None}
+    return await answer_read(request, _DOCUMENTS, **filters, before=before, limit=wanted.limit)
 
 
 @router.get("/documents/{uuid:document_id}", response=DocumentOut)
-async def get_document(request: HttpRequest, document_id: UUID) -> Document:
+async def get_document(request: HttpRequest, document_id: UUID) -> HttpResponse:
     """One document."""
-    return await run_as(request.actor, documents.get_document, document_id=document_id)
+    return await answer_read(request, _DOCUMENT, document_id=document_id)
 
 
 @router.patch("/documents/{uuid:document_id}", response=DocumentOut)

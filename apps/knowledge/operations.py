@@ -28,7 +28,8 @@ from apps.knowledge.services.searching import search
 from apps.knowledge.services.uploads import create_document
 from apps.knowledge.storage import StoredFile
 from shared.exceptions import HubError
-from shared.tenancy.actor import Actor, Role
+from shared.tenancy.actor import Actor, Asker, Role
+from shared.tenancy.reads import confirm_actor, follow
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
 from shared.text import clean_line
@@ -53,12 +54,13 @@ class Upload:
 
 @asynccontextmanager
 async def stored_upload(
-    actor: Actor, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
+    who: Asker, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
 ) -> AsyncIterator[Upload]:
     """Store a file, hand it out, and remove what no row has taken by the end of the block.
 
     Raises `FileMissing` (422), `UploadTooLarge` (413), `RoleRequired` (403), each before anything is stored.
     """
+    actor = await confirm_actor(who)
     actor.require(Role.EDITOR)
     if file is None:
         raise FileMissing
@@ -94,24 +96,24 @@ async def _store(actor: Actor, file: UploadedFile, name: str) -> StoredFile:
 
 
 async def upload_document(
-    actor: Actor, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
+    who: Asker, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
 ) -> Document:
     """Store a file and queue its processing; the same content again returns the document that has it."""
-    async with stored_upload(actor, file, title=title, tags=tags) as upload:
-        return await run_as(actor, upload.create, **upload.arguments)
+    async with stored_upload(who, file, title=title, tags=tags) as upload:
+        return await run_as(who, upload.create, **upload.arguments)
 
 
-async def remove_document(actor: Actor, document_id: UUID) -> None:
+async def remove_document(who: Asker, document_id: UUID) -> None:
     """Delete a document, its passages and its file."""
-    path = await run_as(actor, delete_document, document_id=document_id)
-    await _with_files_of(actor, storage.remove, path)
+    path = await run_as(who, delete_document, document_id=document_id)
+    await _with_files_of(who, storage.remove, path)
 
 
-async def document_content(actor: Actor, document_id: UUID) -> StreamingHttpResponse:
+async def document_content(who: Asker, document_id: UUID) -> StreamingHttpResponse:
     """The file as it was uploaded, for saving only: what a stranger wrote must never run as a page of the hub."""
-    document = await run_as(actor, get_document, document_id=document_id)
+    document = await run_as(who, get_document, document_id=document_id)
     try:
-        file = await _with_files_of(actor, storage.open_stored, document.storage_path)
+        file = await _with_files_of(who, storage.open_stored, document.storage_path)
     except FileNotFoundError as error:
         raise ContentMissing from error
     known = document.media_type in media_types.SUPPORTED
@@ -137,17 +139,18 @@ class Answer:
 
 
 async def search_passages(
-    actor: Actor, query: str, *, limit: int = 10, tag: str | None = None, document_id: UUID | None = None
+    who: Asker, query: str, *, limit: int = 10, tag: str | None = None, document_id: UUID | None = None
 ) -> Answer:
     """Embed the question, then look for it. Raises `EmbeddingUnavailable`, `DocumentNotFound`."""
     began = time.perf_counter()
+    actor = await confirm_actor(who)  # before the work of embedding is done for them
     vectors = await current_embedder().embed([query])
     question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id)
-    hits = await run_as(actor, search, question=question)
+    hits = await follow(actor, lambda: search(question))
     return Answer(query, round((time.perf_counter() - began) * 1000), hits)
 
 
-async def _with_files_of[**P, R](actor: Actor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+async def _with_files_of[**P, R](who: Asker, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function of `storage` on a thread, in the scope that says whose files these are."""
-    with creator_scope(actor.creator_id):
+    with creator_scope(who.creator_id):
         return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)

@@ -8,6 +8,7 @@ from ninja import Schema
 from pydantic import AfterValidator, Field
 
 from apps.knowledge.models import Status
+from shared.reading import Out
 from shared.text import Label, SafeText, refuse_controls, visible_line
 
 MOST_TAGS = 20
@@ -21,7 +22,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(visib
 Tags = Annotated[list[Label], Field(max_length=MOST_TAGS), AfterValidator(_each_once)]
 
 
-class DocumentOut(Schema):
+class DocumentOut(Out):
     """A document. `status` is its newest version's; `live_version` says which version answers searches."""
 
     id: UUID
@@ -45,7 +46,7 @@ class DocumentOut(Schema):
     updated_at: datetime
 
 
-class DocumentsOut(Schema):
+class DocumentsOut(Out):
     """A page of documents, newest first. `next_cursor` is null on the last one."""
 
     items: list[DocumentOut]
@@ -76,7 +77,7 @@ class UploadForm(Schema):
     tags: Tags = Field(default_factory=list)
 
 
-class StageOut(Schema):
+class StageOut(Out):
     """One step of the newest version's processing."""
 
     name: str
@@ -87,7 +88,7 @@ class StageOut(Schema):
     milliseconds: int
 
 
-class VersionOut(Schema):
+class VersionOut(Out):
     """One processing of the document."""
 
     id: UUID
@@ -110,7 +111,7 @@ class SearchQuery(Schema):
     document_id: UUID | None = None
 
 
-class HitOut(Schema):
+class HitOut(Out):
     """A passage. A higher score is better; scores of different questions cannot be compared."""
 
     chunk_id: UUID
@@ -122,7 +123,7 @@ class HitOut(Schema):
     score: float
 
 
-class SearchOut(Schema):
+class SearchOut(Out):
     """The passages that answer best, at most three of one document."""
 
     query: str

@@ -79,8 +79,10 @@ REGISTRY: tuple[Variable, ...] = (
     Variable("DATABASE_ADMIN_URL", POSTGRES, None, "Postgres as a role that may make roles, databases and extensions: python -m shared.embedded.bootstrap only.", secret=True),
     Variable("DATABASE_DIRECT_URL", POSTGRES, lambda: get_env_text("DATABASE_URL"), "Postgres as hub_app without a pooler, for the worker's LISTEN. Default: DATABASE_URL.", secret=True),
     Variable("DATABASE_THREADS", kinds.whole(1, 256), "8", "Threads of one web process that talk to the database."),
-    Variable("DATABASE_POOL_SIZE", kinds.whole(1, 256), "8", "Connections that one process keeps at most."),
-    Variable("DATABASE_POOL_TIMEOUT_SECONDS", kinds.whole(1, 120), "5", "How long a request waits for a connection before it is answered with 503."),
+    Variable("DATABASE_POOL_SIZE", kinds.whole(1, 256), "8", "Connections that those threads keep at most."),
+    Variable("DATABASE_READ_CONNECTIONS", kinds.whole(1, 256), "8", "Connections that one web process reads with beside its threads, at most."),
+    Variable("DATABASE_QUEUE", kinds.whole(1, 100_000), "256", "How many requests may wait for a thread, and how many for a connection; the next one is answered with 503 at once."),
+    Variable("DATABASE_POOL_TIMEOUT_SECONDS", kinds.whole(1, 120), "2", "How long a request waits for a thread or a connection before it is answered with 503."),
     # Redis
     Variable("REDIS_URL", kinds.url("redis", "rediss", "unix"), "redis://127.0.0.1:6379/0", "Cache, channel layer, rate limits.", required=True, secret=True),
     # Files

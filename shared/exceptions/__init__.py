@@ -15,12 +15,13 @@ from shared.exceptions.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from shared.exceptions.mapping import from_exception, from_status
+from shared.exceptions.mapping import DatabaseBusy, from_exception, from_status
 from shared.exceptions.rendering import close_code, page_response, problem_body, problem_response
 
 __all__ = [
     "BadRequest",
     "Conflict",
+    "DatabaseBusy",
     "HubError",
     "InternalError",
     "MethodNotAllowed",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psycopg
+import psycopg_pool
 import redis.exceptions
 import structlog
 from django.core import exceptions as django_errors
@@ -74,6 +75,13 @@ class DatabaseUnavailable(hub.ServiceUnavailable):
     code = "database_unavailable"
 
 
+class DatabaseBusy(DatabaseUnavailable):
+    """The hub has more to do than it can right now. Nothing was lost; try again in a moment."""
+
+    code = "database_busy"
+    default_retry_after = 1
+
+
 def from_exception(error: BaseException) -> hub.HubError:
     """The HubError for any exception; a HubError comes back as it is.
 
@@ -104,6 +112,8 @@ def _known(error: BaseException) -> hub.HubError | None:
         return hub.ValidationFailed(errors=list(_form_errors(error)))
     if isinstance(error, _REDIS_AWAY):
         return hub.ServiceUnavailable()
+    if isinstance(error, psycopg_pool.TooManyRequests):
+        return DatabaseBusy()
     if isinstance(error, (Error, psycopg.Error)):
         return _from_database(error)
     return next((known() for classes, known in _BY_CLASS if isinstance(error, classes)), None)

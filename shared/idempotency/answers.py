@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from shared.exceptions import BadRequest, Conflict, ValidationFailed
 from shared.idempotency.models import CreatorAnswer, PublicAnswer
 from shared.security.sealing import open_sealed, seal
-from shared.tenancy.actor import Actor
+from shared.tenancy.actor import Actor, Asker
 from shared.tenancy.names import global_lock_key, lock_key
 from shared.tenancy.run import run_as, run_global
 from shared.tenancy.scope import current_creator
@@ -86,8 +86,8 @@ async def answer_once(
     Raises `IdempotencyKeyInvalid` (400), `RequestInProgress` (409), `IdempotencyKeyReused` (422), and whatever the
     service raises; a service that raised leaves nothing behind, so the same key may be tried again.
     """
-    actor: Actor | None = getattr(request, "actor", None)
-    key = _read_key(request, actor, owner, fingerprint)
+    asking: Asker | None = getattr(request, "actor", None)
+    key = _read_key(request, asking, owner, fingerprint)
 
     def once(*who: Actor) -> Rendered:
         if key is not None and (stored := _claim(key)) is not None:
@@ -98,7 +98,7 @@ async def answer_once(
             _store(key, answer)
         return answer
 
-    answer = await run_global(once) if actor is None else await run_as(actor, once)
+    answer = await run_global(once) if asking is None else await run_as(asking, once)
     content_type = "application/json" if answer.body else None
     response = HttpResponse(answer.body, status=answer.status, content_type=content_type)
     if not answer.body:
@@ -106,13 +106,13 @@ async def answer_once(
     return response
 
 
-def _read_key(request: HttpRequest, actor: Actor | None, owner: str, fingerprint: bytes | None) -> _Key | None:
+def _read_key(request: HttpRequest, asking: Asker | None, owner: str, fingerprint: bytes | None) -> _Key | None:
     given = request.headers.get("Idempotency-Key")
     if given is None:
         return None
     if not _KEY.fullmatch(given):
         raise IdempotencyKeyInvalid
-    who = f"{actor.creator_id}/{actor.user_id}" if actor else f"nobody/{owner.strip().lower()}"
+    who = f"{asking.creator_id}/{asking.user_id}" if asking else f"nobody/{owner.strip().lower()}"
     secret = "\x1f".join([who, str(request.method), request.path, given]).encode()
     body = _body(request) if fingerprint is None else fingerprint
     query = request.META.get("QUERY_STRING", "").encode()

@@ -53,7 +53,7 @@ class RequestIdMiddleware:
 
 
 def _request_id(request: HttpRequest) -> str:
-    given = request.headers.get("X-Request-ID", "")
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
     if given and _WELL_FORMED.fullmatch(given) and came_through_proxy(request):
         return given
     return str(uuid7())
@@ -71,6 +71,6 @@ def _tell(request: HttpRequest, status: int, seconds: float) -> None:
             route=route,
             status=status,
             ms=round(seconds * 1000, 1),
-            creator_id=str(actor.creator_id) if actor else None,
-            user_id=str(actor.user_id) if actor else None,
+            creator_id=actor.creator_id if actor else None,
+            user_id=actor.user_id if actor else None,
         )

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -54,6 +55,7 @@ def seen_through(peer: str, forwarded: str, proxies: Iterable[Network]) -> str:
     return str(address)
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Whom a limit holds for: an IPv4 address, or the /64 that one IPv6 customer has at the least."""
     parsed = _parse(address)
@@ -66,6 +68,7 @@ def _trusted(address: Address, proxies: Iterable[Network]) -> bool:
     return any(address in proxy for proxy in proxies)
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     """An address, also as `1.2.3.4:56`, `[::1]:80` or an IPv4 written as IPv6."""
     text = text.strip().strip('"')

@@ -12,10 +12,10 @@ type Next = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 _ALLOWED = {
     "Access-Control-Allow-Methods": "GET, POST, PATCH, PUT, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-ID",
     "Access-Control-Max-Age": "7200",
 }
-_EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+_EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 
 
 class CorsMiddleware:
@@ -30,9 +30,9 @@ class CorsMiddleware:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        origin = request.headers.get("Origin", "")
         if not self.origins or not request.path.startswith("/api/"):
             return await self.get_response(request)
+        origin = request.headers.get("Origin", "")
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
         response: HttpResponseBase = HttpResponse(status=204) if preflight else await self.get_response(request)
         patch_vary_headers(response, ["Origin"])

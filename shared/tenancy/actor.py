@@ -6,6 +6,7 @@ from typing import Self
 from uuid import UUID
 
 from shared.exceptions import PermissionDenied
+from shared.security.tokens import Claims
 
 
 class RoleRequired(PermissionDenied):
@@ -60,3 +61,7 @@ class Actor:
             creator_id=UUID(carried["creator_id"]),
             role=Role(carried["role"]),
         )
+
+
+# Whoever asks: confirmed, or with a token that the database has yet to confirm.
+type Asker = Actor | Claims

@@ -42,3 +42,19 @@ class BaseTenantModel(models.Model):
     class Meta:
         abstract = True
         base_manager_name = "objects"
+
+
+class Revision(BaseTenantModel):
+    """How often a creator's rows have changed. Counted by every transaction that wrote, as it commits.
+
+    Whoever keeps something that was made of a creator's rows keeps this number with it: while the number stands, so
+    do the rows. See docs/decisions/0006-revisions.md.
+    """
+
+    number = models.BigIntegerField(default=1)
+
+    class Meta(BaseTenantModel.Meta):
+        constraints = [models.UniqueConstraint(fields=["creator"], name="revision_once_per_creator")]
+
+    def __str__(self) -> str:
+        return f"revision {self.number}"

@@ -23,6 +23,11 @@ def cache_key(key: str, key_prefix: str = "", version: Any = 1) -> str:
     return f"{key_prefix}:{owner}:{version}:{key}"
 
 
+def memory_key(*parts: Any) -> tuple[Any, ...]:
+    """The key of something that a process keeps in memory for the creator in scope."""
+    return (require_creator(), *parts)
+
+
 def group_name(kind: str) -> str:
     """The channel group of the creator in scope for one kind of news, such as `events`."""
     return f"creator.{require_creator().hex}.{kind}"

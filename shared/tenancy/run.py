@@ -7,9 +7,10 @@ where the two meet. See docs/decisions/0002-sync-services-one-hop.md.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import partial
 from inspect import iscoroutinefunction
+from threading import BoundedSemaphore
 from typing import Any, Concatenate, Protocol
 from uuid import UUID
 
@@ -20,8 +21,10 @@ from django.conf import settings
 from django.db import connections, transaction
 from django.utils import timezone
 
-from shared.tenancy.actor import Actor
+from shared.exceptions import DatabaseBusy
+from shared.tenancy.actor import Actor, Asker
 from shared.tenancy.names import group_name
+from shared.tenancy.reads import confirm_in_transaction
 from shared.tenancy.scope import creator_scope
 
 log = structlog.get_logger(__name__)
@@ -39,20 +42,45 @@ class Hop(Protocol):
 class ThreadHop:
     """A hop to a pool of database threads. Each leaves its connection to the pool when the work is done.
 
-    A client that goes away cancels the wait, not the work: what was running commits or rolls back by itself.
+    A client that goes away cancels the wait, not the work: what was running commits or rolls back by itself. While all
+    threads are busy, `queue` pieces of work may wait for at most `patience` seconds; then, and for any more, the hop
+    raises `DatabaseBusy` (503), and the work has not begun.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, queue: int, patience: float) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="database")
+        self._places = BoundedSemaphore(threads + queue)
+        self._patience = patience
 
     async def __call__[R](self, function: Callable[[], R]) -> R:
-        return await sync_to_async(self._finish, thread_sensitive=False, executor=self._pool)(function)
+        if not self._places.acquire(blocking=False):
+            raise DatabaseBusy
+        work = self._pool.submit(copy_context().run, self._finish, function)
+        work.add_done_callback(self._leave)
+        too_late = False
+
+        def give_up() -> None:
+            nonlocal too_late
+            too_late = work.cancel()  # unless it has begun
+
+        timer = asyncio.get_running_loop().call_later(self._patience, give_up)
+        try:
+            return await asyncio.wrap_future(work)
+        except asyncio.CancelledError:
+            if too_late:
+                raise DatabaseBusy from None
+            raise
+        finally:
+            timer.cancel()
 
     def _finish[R](self, function: Callable[[], R]) -> R:
         try:
             return function()
         finally:
             connections.close_all()
+
+    def _leave(self, work: object) -> None:
+        self._places.release()
 
 
 class SameThreadHop:
@@ -69,7 +97,7 @@ def database_hop() -> Hop:
     """The hop in use, made at first need."""
     global _hop
     if _hop is None:
-        _hop = ThreadHop(settings.DATABASE_THREADS)
+        _hop = ThreadHop(settings.DATABASE_THREADS, settings.DATABASE_QUEUE, settings.DATABASE_POOL_TIMEOUT_SECONDS)
     return _hop
 
 
@@ -80,25 +108,32 @@ def use_hop(hop: Hop | None) -> None:
 
 
 async def run_as[**P, R](
-    actor: Actor, service: Callable[Concatenate[Actor, P], R], /, *args: P.args, **kwargs: P.kwargs
+    who: Asker, service: Callable[Concatenate[Actor, P], R], /, *args: P.args, **kwargs: P.kwargs
 ) -> R:
     """Run `service(actor, ...)` for the actor's creator, in one transaction, on a database thread.
 
+    Claims of a token become an actor in that same transaction, or raise `TokenInvalid` (401) before the service runs.
     The scope is open around the transaction, so that what runs on commit still has it. News that the service
     announced goes out after the commit; when it fails, nothing was written and nothing is announced.
     """
-    with creator_scope(actor.creator_id):
-        return await _in_one_transaction(partial(service, actor, *args, **kwargs))
+    if iscoroutinefunction(service):
+        raise TypeError("a service is synchronous; this one would never have run")
+
+    def call() -> R:
+        return service(confirm_in_transaction(who), *args, **kwargs)
+
+    with creator_scope(who.creator_id):
+        return await _in_one_transaction(call)
 
 
 async def run_global[**P, R](service: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a service that belongs to no creator: sign-in, probes, the queue. Tenant tables refuse it."""
+    if iscoroutinefunction(service):
+        raise TypeError("a service is synchronous; this one would never have run")
     return await _in_one_transaction(partial(service, *args, **kwargs))
 
 
 async def _in_one_transaction[R](call: Callable[[], R]) -> R:
-    if iscoroutinefunction(call):
-        raise TypeError("a service is synchronous; this one would never have run")
     news: list[tuple[str, dict[str, Any]]] = []
     token = _news.set(news)
     try:

@@ -43,6 +43,7 @@ _CHANGING = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "<time>"),
     (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
+    (re.compile(r'W/"[0-9a-f.]+"'), "<etag>"),
     (re.compile(r'"refresh_token":"[\w-]+"'), '"refresh_token":"<token>"'),
     (re.compile(r'"took_ms":[\d.]+'), '"took_ms":<ms>'),
     (re.compile(r"\d+(\.\d+)?\s?(ms|milliseconds)\b"), "<ms>"),

@@ -189,7 +189,7 @@ def test_a_repeated_post_gets_the_same_answer_and_has_one_effect(client, alice, 
     headers = {**alice.headers, "Idempotency-Key": "k1"}
 
     first = Answer.of(operation.send(client, call, acme_world.things, **headers))
-    once = belongings_of(acme_world.creator_id), accounts_in_all()
+    once = effects_on(acme_world.creator_id), accounts_in_all()
     second = Answer.of(operation.send(client, call, acme_world.things, **headers))
 
     assert first.status == call.status
@@ -197,7 +197,13 @@ def test_a_repeated_post_gets_the_same_answer_and_has_one_effect(client, alice, 
         assert second.status == 401  # the sign-in that could be answered again is gone: that was the effect
     else:
         assert second == first
-    assert (belongings_of(acme_world.creator_id), accounts_in_all()) == once
+    assert (effects_on(acme_world.creator_id), accounts_in_all()) == once
+
+
+def effects_on(creator_id):
+    """What a creator has. How often it changed is counted per transaction, and this test's is never committed."""
+    have = belongings_of(creator_id)
+    return {**have, "rows": {table: rows for table, rows in have["rows"].items() if table != "tenancy_revision"}}
 
 
 def accounts_in_all():

@@ -136,4 +136,5 @@ class Stage:
             with creator_scope(rows.creator.id), transaction.atomic():
                 for model in reversed(rows.made):
                     model._base_manager.all()._raw_delete("default")
-            rows.creator.delete()
+                # In one transaction, as every write to a creator's rows leaves a count of it behind.
+                rows.creator.delete()

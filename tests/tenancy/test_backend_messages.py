@@ -5,6 +5,7 @@ from django.db import connection, transaction
 from django.db.models import Count
 from psycopg import sql as pgsql
 
+from apps.accounts.models import Creator
 from shared.tenancy.policies import SETTING
 from shared.tenancy.scope import creator_scope
 from tests.tenancy.tools import left_behind, setting_in_postgres, wire
@@ -35,6 +36,13 @@ def test_a_transaction_takes_one_message_for_each_statement_and_one_to_commit(tw
     assert len(sent) == 4
     assert sent.messages[0].startswith("BEGIN; SET LOCAL")
     assert [SETTING in message for message in sent.messages] == [True, False, False, False]
+    assert sent.messages[-1].startswith("SET CONSTRAINTS ALL IMMEDIATE; INSERT INTO tenancy_revision")
+    assert sent.messages[-1].endswith("; COMMIT")
+
+
+def test_a_transaction_of_nobody_counts_nothing(two):
+    with wire() as sent, transaction.atomic():
+        Creator.objects.create(display_name="Third")
     assert sent.messages[-1] == "COMMIT"
     assert left_behind() == ""
 

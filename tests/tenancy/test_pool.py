@@ -47,7 +47,7 @@ def expect_only_own_rows(traffic: Traffic) -> None:
 @pytest.mark.parametrize("size", [1, 3])
 def test_200_interleaved_requests_of_two_creators_on_a_small_pool(two, size):
     with pool_of(size):
-        run.use_hop(ThreadHop(8))
+        run.use_hop(ThreadHop(8, queue=300, patience=30))
         expect_only_own_rows(Traffic(two.alice, two.mallory))
         for _ in range(size + 1):
             with connection.pool.connection() as held:
@@ -128,7 +128,7 @@ def _wait_for(port: int, process: subprocess.Popen, folder: Path) -> None:
 @pytest.mark.pgbouncer
 def test_200_interleaved_requests_through_pgbouncer(two, bouncer):
     with pool_of(6, HOST="127.0.0.1", PORT=str(bouncer.port)):
-        run.use_hop(ThreadHop(8))
+        run.use_hop(ThreadHop(8, queue=300, patience=30))
         expect_only_own_rows(Traffic(two.alice, two.mallory))
         assert settings_of_the_servers(bouncer) == {""}
 

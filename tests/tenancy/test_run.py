@@ -172,7 +172,7 @@ def test_forty_cancelled_calls_leave_the_pool_whole(two):
         return setting_in_postgres()
 
     with pool_of(2):
-        run.use_hop(ThreadHop(4))
+        run.use_hop(ThreadHop(4, queue=300, patience=30))
         assert set(asyncio.run(main())) == {str(two.alice.creator_id)}
         assert _connections_out() == 0
 

@@ -4,7 +4,6 @@ from apps.accounts.services.actors import (
     SESSION_CREATOR,
     Me,
     creator_name,
-    load_actor,
     load_session_actor,
     membership_still_holds,
     who_am_i,
@@ -26,6 +25,7 @@ from apps.accounts.services.sign_in import (
     log_out,
     start_session,
 )
+from apps.accounts.services.standing import Standing, describe_me
 from apps.accounts.services.tokens import (
     InvalidRefreshToken,
     RefreshTokenReused,
@@ -45,11 +45,12 @@ __all__ = [
     "NoCreator",
     "RefreshTokenReused",
     "Registered",
+    "Standing",
     "TokenPair",
     "creator_name",
+    "describe_me",
     "end_session",
     "find_credentials",
-    "load_actor",
     "load_session_actor",
     "log_in",
     "log_out",

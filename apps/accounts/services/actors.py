@@ -1,4 +1,4 @@
-"""Who acts. Asked anew for each request, so that signing out and losing a membership count at once."""
+"""Who acts, for a dashboard session. Asked anew for each request; for tokens see `standing`."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -7,7 +7,6 @@ from django.contrib.auth.middleware import get_user
 from django.http import HttpRequest
 
 from apps.accounts.models import Creator, Membership, User
-from shared.security.tokens import Claims
 from shared.tenancy.actor import Actor, Role
 
 SESSION_CREATOR = "creator_id"
@@ -20,28 +19,6 @@ class Me:
     user: User
     creator: Creator
     role: Role
-
-
-def load_actor(*, claims: Claims) -> Actor | None:
-    """The actor behind a verified access token, with the role of this moment and not the token's.
-
-    None once the user is inactive, the membership is gone, or the sign-in has ended. One query.
-    """
-    role = (
-        Membership.objects.filter(
-            user=claims.user_id,
-            creator=claims.creator_id,
-            user__is_active=True,
-            user__refresh_families=claims.session_id,
-            user__refresh_families__creator=claims.creator_id,
-            user__refresh_families__revoked_at__isnull=True,
-        )
-        .values_list("role", flat=True)
-        .first()
-    )
-    if role is None:
-        return None
-    return Actor(claims.user_id, claims.creator_id, Role(role), claims.scopes, claims.session_id)
 
 
 def load_session_actor(*, request: HttpRequest) -> Actor | None:
@@ -73,6 +50,6 @@ def creator_name(actor: Actor) -> str:
 
 
 def who_am_i(actor: Actor) -> Me:
-    """The actor's user and creator."""
+    """The actor's user and creator, for pages. The API describes a `Standing`."""
     membership = Membership.objects.select_related("user", "creator").get(user=actor.user_id, creator=actor.creator_id)
     return Me(membership.user, membership.creator, actor.role)

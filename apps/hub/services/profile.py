@@ -2,15 +2,28 @@
 
 from typing import Any
 
-from apps.accounts.services import creator_name
+from apps.accounts.services import Standing, creator_name
 from apps.hub.models import Profile
+from apps.hub.schemas import ProfileOut
 from shared.tenancy.actor import Actor, Role
+from shared.tenancy.reads import Read, Rows
+
+_COLUMNS = tuple(ProfileOut.model_fields)
 
 
-def get_profile(actor: Actor) -> Profile:
-    """The creator's profile; the defaults, under the creator's own name, until something was changed."""
-    profile = Profile.objects.first()
-    return profile or Profile(display_name=creator_name(actor))
+def _profile() -> Any:
+    return Profile.objects.all()
+
+
+PROFILE = Read(_profile, _COLUMNS)
+
+
+def the_profile(standing: Standing, rows: Rows) -> dict[str, Any]:
+    """The row of `PROFILE`; the defaults, under the creator's own name, until something was changed."""
+    if rows:
+        return dict(zip(_COLUMNS, rows[0], strict=True))
+    defaults = {column: Profile._meta.get_field(column).get_default() for column in _COLUMNS}
+    return {**defaults, "display_name": standing.creator_name}
 
 
 def update_profile(actor: Actor, *, changes: dict[str, Any]) -> Profile:

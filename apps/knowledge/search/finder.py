@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.db import connection
 from pgvector import HalfVector
 
 from apps.knowledge.embedding import Vectors
 from apps.knowledge.search import ranking
-from apps.knowledge.search.index import lexemes_of
+from apps.knowledge.search.index import LEXEMES
 from apps.knowledge.search.ranking import Floats, Postings
+from shared.tenancy.reads import Row, Rows, Steps, follow_in_transaction
 from shared.tenancy.scope import require_creator
 
 # Candidates of each leg; fusion needs both scores of all of them.
@@ -77,13 +77,14 @@ _LENGTHS = """
 SELECT count(*), coalesce(avg(lexeme_count), 0)::float FROM knowledge_chunk
  WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s)
 """
-_SEMANTIC = """
-(SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
-  WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND embedding IS NOT NULL
-  ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(candidates)s)
-UNION
-(SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
-  WHERE creator_id = %(creator)s AND id = ANY(%(ids)s) AND embedding IS NOT NULL)
+_NEAREST = """
+SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
+ WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND embedding IS NOT NULL
+ ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(candidates)s
+"""
+_NEARNESS = """
+SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
+ WHERE creator_id = %(creator)s AND id = ANY(%(ids)s) AND embedding IS NOT NULL
 """
 _PASSAGES = """
 SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading
@@ -92,36 +93,48 @@ SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading
 """
 
 
-def find_passages(question: Question) -> list[Hit]:
-    """The best passages, at most three of one document, best first."""
-    creator = require_creator()
-    where: dict[str, Any] = {"creator": creator, "tag": question.tag, "document": question.document_id}
-    versions = [row[0] for row in _rows(_LIVE, {**where, "instead": question.instead})]
-    if not versions:
+def find_passages(question: Question) -> Steps[list[Hit]]:
+    """The best passages, at most three of one document, best first. See `Steps` for how it is run."""
+    where: dict[str, Any] = {"creator": require_creator(), "tag": question.tag, "document": question.document_id}
+    live, ((lexemes,),) = yield [(_LIVE, {**where, "instead": question.instead}), (LEXEMES, {"text": question.text})]
+    if not live:
         return []
-    where["versions"] = versions
-    lexical = _lexical_scores(question.text, where)
+    where["versions"] = [version for (version,) in live]
+    where["vector"] = HalfVector(question.vector).to_text()
+    statements = [(_NEAREST, {**where, "candidates": CANDIDATES}), (_LENGTHS, where)]
+    nearest, lengths, *holders = yield [*statements, *([(_LEXICAL, {**where, "lexemes": lexemes})] if lexemes else [])]
+    lexical = _lexical_scores(lexemes, holders[0], lengths[0]) if lexemes and holders[0] else {}
     leaders = sorted(lexical, key=lambda chunk: -lexical[chunk])[:CANDIDATES]
-    vector = HalfVector(question.vector).to_text()
-    asked = {**where, "vector": vector, "ids": leaders, "candidates": CANDIDATES}
-    semantic = dict(_rows(_SEMANTIC, asked))
-    ids = list({*leaders, *semantic})
-    ids = [chunk for chunk in ids if chunk in lexical or semantic[chunk] >= NEAR_ENOUGH]
+    semantic = dict(nearest)
+    unknown = [chunk for chunk in leaders if chunk not in semantic]
+    if unknown:
+        (nearness,) = yield [(_NEARNESS, {**where, "ids": unknown})]
+        semantic.update(nearness)
+    ranked = _rank(leaders, lexical, semantic)
+    # Three of a document at most, so enough are loaded to fill the list from several documents.
+    wanted = dict(ranked[: max(question.limit * 10, CANDIDATES)])
+    (passages,) = yield [(_PASSAGES, {**where, "ids": list(wanted)})]
+    return _best_of_each_document(wanted, passages, question.limit)
+
+
+def find_passages_now(question: Question) -> list[Hit]:
+    """The same inside a service's transaction."""
+    return follow_in_transaction(find_passages(question))
+
+
+def _rank(leaders: list[UUID], lexical: dict[UUID, float], semantic: dict[UUID, float]) -> list[tuple[UUID, float]]:
+    ids = [chunk for chunk in {*leaders, *semantic} if chunk in lexical or semantic[chunk] >= NEAR_ENOUGH]
     scores = ranking.fuse(_column(ids, lexical), _column(ids, semantic))
     # Fusion alone cannot tell two passages apart that a set iterates in another order each time.
     order = sorted(range(len(ids)), key=lambda place: (-scores[place], ids[place]))
-    return _load([(ids[place], float(scores[place])) for place in order], question.limit, creator)
+    return [(ids[place], float(scores[place])) for place in order]
 
 
 def _column(ids: list[UUID], scores: dict[UUID, float]) -> Floats:
     return np.array([scores.get(chunk, 0.0) for chunk in ids], dtype=np.float64)
 
 
-def _lexical_scores(text: str, where: dict[str, Any]) -> dict[UUID, float]:
-    lexemes = lexemes_of(text)
-    rows = _rows(_LEXICAL, {**where, "lexemes": lexemes}) if lexemes else []
-    if not rows:
-        return {}
+def _lexical_scores(lexemes: list[str], rows: Rows, lengths: Row) -> dict[UUID, float]:
     number = {lexeme: place for place, lexeme in enumerate(lexemes)}
     entries = [
         (place, number[lexeme], frequency)
@@ -129,17 +142,15 @@ def _lexical_scores(text: str, where: dict[str, Any]) -> dict[UUID, float]:
         for lexeme, frequency in zip(found, frequencies, strict=True)
     ]
     table = np.array(entries, dtype=np.int64)
-    lengths = np.array([length for _, length, _, _ in rows], dtype=np.float64)
-    postings = Postings(table[:, 0], table[:, 1], table[:, 2].astype(np.float64), lengths)
-    ((count, average),) = _rows(_LENGTHS, where)
+    words = np.array([length for _, length, _, _ in rows], dtype=np.float64)
+    postings = Postings(table[:, 0], table[:, 1], table[:, 2].astype(np.float64), words)
+    count, average = lengths
     scores = ranking.bm25(postings, count=count, average_length=average)
     return {row[0]: float(score) for row, score in zip(rows, scores, strict=True)}
 
 
-def _load(ranked: list[tuple[UUID, float]], limit: int, creator: UUID) -> list[Hit]:
-    # Three of a document at most, so enough are loaded to fill the list from several documents.
-    wanted = dict(ranked[: max(limit * 10, CANDIDATES)])
-    rows = {row[0]: row for row in _rows(_PASSAGES, {"creator": creator, "ids": list(wanted)})}
+def _best_of_each_document(wanted: dict[UUID, float], passages: Rows, limit: int) -> list[Hit]:
+    rows = {row[0]: row for row in passages}
     taken: Counter[UUID] = Counter()
     hits: list[Hit] = []
     for chunk, score in wanted.items():
@@ -148,9 +159,3 @@ def _load(ranked: list[tuple[UUID, float]], limit: int, creator: UUID) -> list[H
         taken[rows[chunk][1]] += 1
         hits.append(Hit(*rows[chunk], score=round(score, 4)))
     return hits
-
-
-def _rows(sql: str, parameters: dict[str, Any]) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return list(cursor.fetchall())

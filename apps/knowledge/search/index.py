@@ -21,6 +21,8 @@ UPDATE knowledge_chunk c
           FROM knowledge_chunk WHERE creator_id = %(creator)s AND version_id = %(version)s) x
  WHERE c.creator_id = %(creator)s AND c.id = x.id
 """
+# The lexemes of a question, each once.
+LEXEMES = f"SELECT tsvector_to_array(to_tsvector('{CONFIGURATION}', %(text)s))"
 
 
 def index_words(*, version_id: UUID, title: str) -> int:
@@ -28,10 +30,3 @@ def index_words(*, version_id: UUID, title: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_INDEX, {"title": title, "creator": require_creator(), "version": version_id})
         return cursor.rowcount
-
-
-def lexemes_of(text: str) -> list[str]:
-    """The lexemes of a question, each once."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT tsvector_to_array(to_tsvector('{CONFIGURATION}', %s))", [text])
-        return list(cursor.fetchone()[0])

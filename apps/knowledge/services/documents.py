@@ -1,15 +1,13 @@
 """A creator's documents: list, read, change, start again, stop, delete."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q
-
-from apps.knowledge.errors import CursorInvalid
-from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Version
+from apps.knowledge.models import Chunk, Document, Stage, Version
 from apps.knowledge.search.index import index_words
 from apps.knowledge.services.access import find_document, lock_document
+from apps.knowledge.services.cursors import read_cursor, write_cursor
+from apps.knowledge.services.reads import newest_documents
 from apps.knowledge.services.versions import announce_document, start_version
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.run import announce
@@ -35,23 +33,12 @@ def list_documents(
     limit: int = 20,
     cursor: str | None = None,
 ) -> DocumentPage:
-    """Newest first. `q` looks into titles and file names. Raises `CursorInvalid`.
-
-    Ids are in order of creation, so a page stays where it was when documents come and go before it.
-    """
-    rows = Document.objects.order_by("-id")
-    if status:
-        rows = rows.filter(status=status)
-    if tag:
-        rows = rows.filter(tags__contains=[tag])
-    if q:
-        rows = rows.filter(Q(title__icontains=q) | Q(filename__icontains=q))
-    if cursor:
-        rows = rows.filter(id__lt=_read_cursor(cursor))
+    """Newest first, for pages; the API reads `DOCUMENTS`. Raises `CursorInvalid`."""
+    rows = newest_documents(status=status or None, tag=tag or None, q=q or None, before=read_cursor(cursor))
     items = list(rows[: limit + 1])
     more = len(items) > limit
     items = items[:limit]
-    return DocumentPage(items, _cursor(items[-1].id) if more else None)
+    return DocumentPage(items, write_cursor(items[-1].id) if more else None)
 
 
 def get_document(actor: Actor, *, document_id: UUID) -> Document:
@@ -155,41 +142,3 @@ def cancel_processing(actor: Actor, *, document_id: UUID) -> Document:
     document.save(update_fields=["status", "updated_at"])
     announce_document(document)
     return document
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a creator has in the hub. `quota_bytes` is None: nothing limits it yet."""
-
-    documents: int
-    ready: int
-    processing: int
-    failed: int
-    passages: int
-    bytes: int
-    quota_bytes: int | None = None
-
-
-def measure_usage(actor: Actor) -> Usage:
-    """Counted, not kept: true at the moment of asking."""
-    rows = list(Document.objects.values_list("status", "chunk_count", "bytes"))
-    statuses = [status for status, _, _ in rows]
-    return Usage(
-        documents=len(rows),
-        ready=statuses.count(Document.Status.READY),
-        processing=sum(statuses.count(status) for status in UNFINISHED),
-        failed=statuses.count(Document.Status.FAILED),
-        passages=sum(chunks for _, chunks, _ in rows),
-        bytes=sum(size for _, _, size in rows),
-    )
-
-
-def _cursor(last: UUID) -> str:
-    return urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> UUID:
-    try:
-        return UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError as error:
-        raise CursorInvalid from error

@@ -16,7 +16,7 @@ from apps.knowledge.chunking import Passage
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.extraction.failures import FAILURES
 from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Status, Version
-from apps.knowledge.search.finder import Question, find_passages
+from apps.knowledge.search.finder import Question, find_passages_now
 from apps.knowledge.search.index import index_words
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.versions import announce_document
@@ -183,7 +183,7 @@ def choose_probes(actor: Actor, *, work: Work, count: int) -> list[str]:
 
 def is_found(actor: Actor, *, work: Work, question: Question) -> bool:
     """Whether an ordinary search, over everything the creator has, finds a passage of this version."""
-    return any(hit.version_id == work.version_id for hit in find_passages(question))
+    return any(hit.version_id == work.version_id for hit in find_passages_now(question))
 
 
 def go_live(actor: Actor, *, work: Work) -> None:

@@ -10,13 +10,17 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends import utils
 from django.db.backends.postgresql import base, creation, features, operations
 from psycopg import sql as pgsql
 from psycopg.pq import TransactionStatus
 
+from shared.tenancy.backend.liveness import is_gone
 from shared.tenancy.backend.schema import TenantSchemaEditor
+from shared.tenancy.ids import uuid7
 from shared.tenancy.keys import is_tenant_model
 from shared.tenancy.policies import SETTING
 from shared.tenancy.scope import ScopeSwitch, current_creator
@@ -34,6 +38,19 @@ def set_local(creator: UUID | None) -> str:
     if not (creator is None or isinstance(creator, UUID)):
         raise TypeError("a transaction is bound to a UUID or to nobody")
     return f"SET LOCAL {SETTING} = '{creator or ''}'; "
+
+
+def count_revision(creator: UUID) -> str:
+    """The statement that counts a creator's revision up.
+
+    Not for a transaction that has written nothing, nor for one that has erased the creator.
+    """
+    creators = apps.get_model(settings.CREATOR_MODEL)._meta.db_table
+    return (
+        f"INSERT INTO tenancy_revision (creator_id, id, number) SELECT id, '{uuid7()}', 1 FROM {creators}"
+        f" WHERE id = '{creator}' AND pg_current_xact_id_if_assigned() IS NOT NULL"
+        " ON CONFLICT (creator_id) DO UPDATE SET number = tenancy_revision.number + 1; "
+    )
 
 
 class _BoundCursor:
@@ -148,6 +165,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.close()
             self.settings_dict.update(served_by)
 
+    # ---- the pool
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        """A connection of the pool whose server is there: after a restart of Postgres all that it has are dead."""
+        one = super().get_new_connection(conn_params)
+        while self.pool and is_gone(one):
+            self.pool.putconn(one)  # the pool throws it away, and makes another
+            one = super().get_new_connection(conn_params)
+        return one
+
     # ---- scope
 
     def take_prefix(self) -> str:
@@ -202,6 +229,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if autocommit and self.connection.autocommit:
             return  # a message for nothing: lazy BEGIN never left autocommit
         super()._set_autocommit(autocommit)
+
+    def _commit(self) -> None:
+        """In a creator's transaction COMMIT takes the count of the creator's revision along, in the same message."""
+        creator = self._transaction_creator
+        if creator is None or self.connection.pgconn.transaction_status != TransactionStatus.INTRANS:
+            super()._commit()
+            return
+        with utils.debug_transaction(self, "COMMIT"), self.wrap_database_errors:
+            # Deferred keys first: nothing may be waited for while the row of the count is held.
+            check = "SET CONSTRAINTS ALL IMMEDIATE; "
+            self.connection.execute(check + self._bound_to(creator) + count_revision(creator) + "COMMIT")
+
+    def _savepoint_commit(self, sid: str) -> None:
+        # In a test case, which is rolled back, the end of the outermost savepoint stands for the commit.
+        creator = current_creator()
+        if creator is not None and self.atomic_blocks and all(block._from_testcase for block in self.atomic_blocks):
+            with self.wrap_database_errors:
+                self.connection.execute(self._bound_to(creator) + count_revision(creator))
+        super()._savepoint_commit(sid)
+
+    def _bound_to(self, creator: UUID) -> str:
+        """What must stand in front of a statement for the transaction's creator."""
+        bind = "" if self._bound == creator else set_local(creator)
+        self._bound = creator
+        return bind
 
     def _savepoint_rollback(self, sid: str) -> None:
         # Past our cursor: the transaction may be aborted, and then only this statement is taken.
