@@ -127,6 +127,7 @@ class LeanHandler(ASGIHandler):
             chain = middleware(chain)
         self._chain: Next = outermost(_answering(chain))
         self._resolver = get_resolver(settings.LEAN_URLCONF)
+        self._fixed: dict[str, Any] = {}
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         request, refusal = self.create_request(scope, receive)
@@ -158,13 +159,22 @@ class LeanHandler(ASGIHandler):
         return request, answer_unfit(scope, refusal) if refusal is not None else None
 
     async def _call_view(self, request: HttpRequest) -> HttpResponseBase:
-        match = self._resolver.resolve(request.path_info)
+        match = self._resolve(request.path_info)
         request.resolver_match = match
         if _is_async(match.func):
             response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
         else:  # ninja's own pages, which describe the API
             response = await asyncio.to_thread(match.func, request, *match.args, **match.kwargs)
         return _as_problem(request, response) if response.status_code >= 400 else response
+
+    def _resolve(self, path: str) -> Any:
+        """The view for a path. Addresses without a value in them are few, and remembered."""
+        match = self._fixed.get(path)
+        if match is None:
+            match = self._resolver.resolve(path)
+            if not match.kwargs and not match.args:
+                self._fixed[path] = match
+        return match
 
     async def send_response(self, response: Any, send: Send) -> None:
         """As Django's; a body that is whole goes in one message."""

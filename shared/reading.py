@@ -110,7 +110,8 @@ class _Seal:
 
     def etag(self, standing: Standing) -> str:
         """Weak, since an answer may be compressed on its way."""
-        stands = blake2b(repr(standing).encode("utf-8", "surrogatepass"), key=_key(), digest_size=8).hexdigest()
+        who = standing.described().encode("utf-8", "surrogatepass")
+        stands = blake2b(who, key=_key(), digest_size=8).hexdigest()
         return f'W/"{standing.revision:x}.{self._of(standing.revision)}.{stands}"'
 
     def known(self, header: str) -> _Known | None:

@@ -5,8 +5,10 @@ With several processes each would count for itself, and a scrape would hit one o
 scrape adds them up.
 """
 
+import asyncio
 import hmac
 import ipaddress
+from functools import lru_cache
 
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import (
@@ -40,9 +42,15 @@ class MetricsAreNotPublic(PermissionDenied):
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answer. `status` is counted by its class (`2xx`), a made-up method as `other`."""
-    known = method if method in _METHODS else "other"
-    _requests.labels(known, route, f"{status // 100}xx").inc()
-    _seconds.labels(known, route).observe(seconds)
+    requests, took = _series(method if method in _METHODS else "other", route, f"{status // 100}xx")
+    requests.inc()
+    took.observe(seconds)
+
+
+@lru_cache(maxsize=1024)
+def _series(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    """The series of these labels: the client library looks each up behind a lock."""
+    return _requests.labels(method, route, status), _seconds.labels(method, route)
 
 
 async def metrics(request: HttpRequest) -> HttpResponse:
@@ -53,7 +61,8 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     if folder := get_env_value("PROMETHEUS_MULTIPROC_DIR", fallback=True):
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    # On a thread: with many processes it reads and adds up their files.
+    return HttpResponse(await asyncio.to_thread(generate_latest, registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _has_token(request: HttpRequest) -> bool:

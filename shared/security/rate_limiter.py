@@ -15,16 +15,13 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.config.env_constants import get_env_value
 from shared.config.kinds import Allowance
 from shared.exceptions import RateLimited
+from shared.redis_line import RedisLine
 from shared.security.addresses import client_address_of_socket, network_of
 from shared.security.gcra import SCRIPT, Bucket, Decision, LocalBuckets, read_answer, script_arguments
 
@@ -39,8 +36,8 @@ type Identity = tuple[object | None, object | None]
 
 # A healthy Redis answers in well under a millisecond, on a machine with nothing else to do.
 _TIMEOUT_SECONDS = 1.0
-# A connection does some thousand decisions a second.
-_CONNECTIONS = 8
+# By which Redis knows the script.
+_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 # One slow answer may be our own event loop's doing; a refused connection is not.
 _SLOW_ANSWERS_TO_GIVE_UP = 3
 _TRY_AGAIN_AFTER_SECONDS = 2.0
@@ -79,7 +76,7 @@ class RateLimiter:
     def __init__(self, url: str | None = None, limits: Mapping[str, Allowance] | None = None) -> None:
         self._url = url
         self._limits = limits
-        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[AsyncScript, asyncio.Semaphore]] = {}
+        self._by_loop: dict[asyncio.AbstractEventLoop, RedisLine] = {}
         self._local = LocalBuckets()
         self._silent_until = 0.0
         self._slow_answers = 0
@@ -123,9 +120,9 @@ class RateLimiter:
 
     async def close(self) -> None:
         """Close this event loop's connections."""
-        held = self._by_loop.pop(asyncio.get_running_loop(), None)
-        if held is not None:
-            await held[0].registered_client.aclose()
+        line = self._by_loop.pop(asyncio.get_running_loop(), None)
+        if line is not None:
+            await line.close()
 
     async def _require(self, limit: str, buckets: Sequence[Bucket]) -> None:
         decision = await self.use(limit, buckets)
@@ -133,13 +130,7 @@ class RateLimiter:
             raise refusal(limit, decision)
 
     async def _decide(self, limit: str, buckets: Sequence[Bucket], step: int) -> Decision:
-        answer = None
-        if time.monotonic() >= self._silent_until:
-            script, slots = self._redis()
-            # Waiting for a connection is our own load, not Redis's silence, so no clock runs meanwhile.
-            async with slots:
-                if self._may_ask():
-                    answer = await self._ask(script, buckets, step)
+        answer = await self._ask(buckets, step) if self._may_ask() else None
         return self._decide_alone(limit, buckets, step) if answer is None else read_answer(buckets, answer)
 
     def _may_ask(self) -> bool:
@@ -151,15 +142,25 @@ class RateLimiter:
             self._silent_until = now + _TRY_AGAIN_AFTER_SECONDS
         return True
 
-    async def _ask(self, script: AsyncScript, buckets: Sequence[Bucket], step: int) -> list[int] | None:
-        keys = [bucket.key for bucket in buckets]
+    async def _ask(self, buckets: Sequence[Bucket], step: int) -> list[int] | None:
+        arguments = (len(buckets), *(bucket.key for bucket in buckets), *script_arguments(buckets, step))
+        line = self._line()
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                answer: list[int] = await script(keys=keys, args=script_arguments(buckets, step))
+            try:
+                answer = await self._run_script(line, arguments)
+            except RedisConnectionError:  # Redis may have been restarted just now: once more at once, never a pause
+                answer = await self._run_script(line, arguments)
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)
             return None
         self._answered()
+        return answer
+
+    async def _run_script(self, line: RedisLine, arguments: tuple[str | int, ...]) -> list[int]:
+        try:
+            answer: list[int] = await line.send("EVALSHA", _SHA, *arguments)
+        except NoScriptError:  # the first time, and when Redis was restarted
+            answer = await line.send("EVAL", SCRIPT, *arguments)
         return answer
 
     def _decide_alone(self, limit: str, buckets: Sequence[Bucket], step: int) -> Decision:
@@ -189,25 +190,14 @@ class RateLimiter:
             self._silent_until = 0.0
             log.info("limits_restored")
 
-    def _redis(self) -> tuple[AsyncScript, asyncio.Semaphore]:
-        """The script and the free connections of this event loop: neither can move from one loop to another."""
+    def _line(self) -> RedisLine:
+        """The line of this event loop: a connection cannot move from one loop to another."""
         loop = asyncio.get_running_loop()
-        held = self._by_loop.get(loop)
-        if held is None:
+        line = self._by_loop.get(loop)
+        if line is None:
             self._forget_closed_loops()
-            held = self._by_loop[loop] = (self._connect(), asyncio.Semaphore(_CONNECTIONS))
-        return held
-
-    def _connect(self) -> AsyncScript:
-        client = Redis.from_url(
-            self._url or settings.REDIS_URL,
-            max_connections=_CONNECTIONS,
-            socket_timeout=_TIMEOUT_SECONDS,
-            socket_connect_timeout=_TIMEOUT_SECONDS,
-            # Once more at once, since Redis may have been restarted under an idle connection. Never a pause.
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
-        return client.register_script(SCRIPT)
+            line = self._by_loop[loop] = RedisLine(self._url or settings.REDIS_URL, patience=_TIMEOUT_SECONDS)
+        return line
 
     def _forget_closed_loops(self) -> None:
         """A sync caller's loop lives for one call. Its connections cannot be closed in order any more."""

@@ -45,6 +45,9 @@ class Standing(Protocol):
     def revision(self) -> int:
         """How often the creator's rows have changed: a `Revision`'s number, 0 before the first."""
 
+    def described(self) -> str:
+        """All that an answer may say of the person and the creator: another text, another answer."""
+
 
 class Confirmation(Protocol):
     """How accounts are asked about a token. `settings.CONFIRMATION` names one."""

@@ -4,9 +4,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from redis.asyncio.connection import Connection
 
 from shared.config.kinds import Allowance
+from shared.redis_line import RedisLine
 from shared.security.rate_limiter import RateLimiter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,13 +46,13 @@ def hanging_url():
 
 @pytest.fixture
 def messages(monkeypatch):
-    """What is sent to Redis, a message each."""
+    """What is sent to Redis by a limiter, a packet each."""
     sent = []
-    send = Connection.send_packed_command
+    flush = RedisLine._flush
 
-    async def counted(self, command, *args, **kwargs):
-        sent.append(b"".join(command) if isinstance(command, list) else command)
-        return await send(self, command, *args, **kwargs)
+    def counted(line):
+        sent.append(b"".join(line._unsent))
+        flush(line)
 
-    monkeypatch.setattr(Connection, "send_packed_command", counted)
+    monkeypatch.setattr(RedisLine, "_flush", counted)
     return sent

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from shared.config.kinds import Allowance
 from shared.exceptions import RateLimited
+from shared.redis_line import RedisLine
 from shared.security import rate_limiter
 from shared.security.gcra import Bucket, LocalBuckets
 from shared.security.rate_limiter import RateLimiter, limit_headers
@@ -51,8 +52,8 @@ async def test_without_redis_each_process_has_its_share_of_sign_ins(dead_url, mo
 async def test_a_dead_redis_is_asked_once_and_not_by_every_request(dead_url, monkeypatch):
     limiter = RateLimiter(dead_url, LIMITS)
     connected = []
-    connect = limiter._redis
-    monkeypatch.setattr(limiter, "_redis", lambda: connected.append(1) or connect())
+    line = limiter._line
+    monkeypatch.setattr(limiter, "_line", lambda: connected.append(1) or line())
 
     for _ in range(50):
         await limiter.use("default", limiter.buckets("default", "192.0.2.1"))
@@ -65,8 +66,8 @@ async def test_a_silent_redis_is_given_up_after_a_few_answers(hanging_url, monke
     monkeypatch.setattr(rate_limiter, "_TRY_AGAIN_AFTER_SECONDS", 60)
     limiter = RateLimiter(hanging_url, LIMITS)
     connected = []
-    connect = limiter._redis
-    monkeypatch.setattr(limiter, "_redis", lambda: connected.append(1) or connect())
+    line = limiter._line
+    monkeypatch.setattr(limiter, "_line", lambda: connected.append(1) or line())
 
     for _ in range(20):
         assert (await limiter.use("default", limiter.buckets("default", "192.0.2.1"))).allowed
@@ -79,15 +80,16 @@ async def test_a_crowd_that_finds_redis_silent_does_not_wait_in_turn(hanging_url
     monkeypatch.setattr(rate_limiter, "_TIMEOUT_SECONDS", 0.05)
     monkeypatch.setattr(rate_limiter, "_TRY_AGAIN_AFTER_SECONDS", 60)
     limiter = RateLimiter(hanging_url, LIMITS)
-    asked = []
-    ask = limiter._ask
-    monkeypatch.setattr(limiter, "_ask", lambda *args: asked.append(1) or ask(*args))
+    attempts = []
+    connect = RedisLine._make_connection
+    monkeypatch.setattr(RedisLine, "_make_connection", lambda line: attempts.append(1) or connect(line))
     buckets = limiter.buckets("default", "192.0.2.1")
 
     decisions = await asyncio.gather(*(limiter.use("default", buckets) for _ in range(100)))
 
     assert all(decision.allowed for decision in decisions)
-    assert len(asked) <= rate_limiter._CONNECTIONS + rate_limiter._SLOW_ANSWERS_TO_GIVE_UP
+    assert len(attempts) == 1
+    assert limiter.degraded
 
 
 async def test_a_single_slow_answer_degrades_nothing(hanging_url, monkeypatch):

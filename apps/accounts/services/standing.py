@@ -21,6 +21,9 @@ class Standing:
     creator_name: str
     revision: int
 
+    def described(self) -> str:
+        return "\x1f".join((self.actor.role, self.email, self.user_name, self.creator_name))
+
 
 class _Confirmation:
     """Asks the function `accounts_standing`, whose plan Postgres keeps for each connection."""
