@@ -216,7 +216,7 @@ CACHES = {
 }
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "shared.channel_layer.HubChannelLayer",
         "CONFIG": {"hosts": [REDIS_URL], "prefix": "hub"},
     }
 }

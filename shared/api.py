@@ -4,10 +4,10 @@ from django.http import HttpRequest
 
 from shared.exceptions import NotAuthenticated
 from shared.idempotency.answers import answer_once
-from shared.reading import Out, ReadAnswer, answer_read
+from shared.reading import Out, ReadAnswer, answer_read, rendered
 from shared.security.tokens import Claims
 
-__all__ = ["Out", "ReadAnswer", "answer_once", "answer_read", "get_current_user"]
+__all__ = ["Out", "ReadAnswer", "answer_once", "answer_read", "get_current_user", "rendered"]
 
 
 class BearerToken:

@@ -3,11 +3,10 @@
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from apps.hub.models import Profile
 from apps.hub.schemas import ProfileChange, ProfileOut, UsageOut
 from apps.hub.services import profile as profiles
 from apps.knowledge.services.reads import USAGE, usage
-from shared.api import ReadAnswer, answer_read
+from shared.api import ReadAnswer, answer_read, rendered
 from shared.tenancy.run import run_as
 
 router = Router(tags=["hub"])
@@ -24,9 +23,10 @@ async def get_profile(request: HttpRequest) -> HttpResponse:
 
 
 @router.patch("/profile", response=ProfileOut)
-async def update_profile(request: HttpRequest, change: ProfileChange) -> Profile:
+async def update_profile(request: HttpRequest, change: ProfileChange) -> HttpResponse:
     """Change parts of the profile."""
-    return await run_as(request.actor, profiles.update_profile, changes=change.model_dump(exclude_unset=True))
+    changes = change.model_dump(exclude_unset=True)
+    return rendered(ProfileOut, await run_as(request.actor, profiles.update_profile, changes=changes))
 
 
 @router.get("/usage", response=UsageOut)

@@ -22,7 +22,7 @@ from apps.knowledge.schemas import (
 )
 from apps.knowledge.services import documents, reads
 from apps.knowledge.services.cursors import read_cursor
-from shared.api import ReadAnswer, answer_once, answer_read
+from shared.api import ReadAnswer, answer_once, answer_read, rendered
 from shared.exceptions import ValidationFailed
 from shared.tenancy.run import run_as
 
@@ -102,11 +102,12 @@ async def get_document(request: HttpRequest, document_id: UUID) -> HttpResponse:
 
 
 @router.patch("/documents/{uuid:document_id}", response=DocumentOut)
-async def update_document(request: HttpRequest, document_id: UUID, change: DocumentChange) -> Document:
+async def update_document(request: HttpRequest, document_id: UUID, change: DocumentChange) -> HttpResponse:
     """Change the title or the tags."""
-    return await run_as(
+    changed = await run_as(
         request.actor, documents.update_document, document_id=document_id, title=change.title, tags=change.tags
     )
+    return rendered(DocumentOut, changed)
 
 
 @router.delete("/documents/{uuid:document_id}", response={204: None})

@@ -9,11 +9,11 @@ from pathlib import Path
 from shared.config.env_constants import choose, get_env_value, hub_environment, is_set
 
 
-def web_command(host: str) -> list[str]:
+def web_command(host: str, *, port: int | None = None, workers: int | None = None) -> list[str]:
     """How Granian serves the hub, on PORT, with WEB_WORKERS processes. Production also serves the collected files."""
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", host]
-    command += ["--port", str(get_env_value("PORT", fallback=True))]
-    command += ["--workers", str(get_env_value("WEB_WORKERS", fallback=True))]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--host", host]
+    command += ["--port", str(port or get_env_value("PORT", fallback=True))]
+    command += ["--workers", str(workers or get_env_value("WEB_WORKERS", fallback=True))]
     # One killed web process is replaced by its siblings' parent.
     command += ["--respawn-failed-workers", "--respawn-interval", "1", "--workers-kill-timeout", "5"]
     command += ["--log-level", "warning"]

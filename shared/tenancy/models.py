@@ -1,12 +1,15 @@
 """The base of every tenant table. A developer inherits it and writes nothing about isolation."""
 
 from typing import Any
+from uuid import UUID
 
-from django.db import models
+from django.db import DatabaseError, models
+from django.db.models import signals
 
 from shared.tenancy.ids import uuid7
 from shared.tenancy.keys import CreatorKey
 from shared.tenancy.scope import require_creator
+from shared.tenancy.statements import find_row, save_fields
 
 
 class TenantQuerySet(models.QuerySet[Any]):
@@ -21,6 +24,14 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: igno
     """
 
     use_in_migrations = False
+
+    def find(self, row_id: UUID) -> Any:
+        """The row with this id, or None. The lookup that every operation begins with, compiled once."""
+        return find_row(self.model, row_id)
+
+    def lock(self, row_id: UUID) -> Any:
+        """The same, kept from others until the transaction ends."""
+        return find_row(self.model, row_id, lock=True)
 
     def get_queryset(self) -> Any:
         rows = super().get_queryset().filter(creator_id=require_creator())
@@ -42,6 +53,16 @@ class BaseTenantModel(models.Model):
     class Meta:
         abstract = True
         base_manager_name = "objects"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Django's. `save(update_fields=...)`, which most writes are, runs a statement that was compiled once."""
+        names = options.get("update_fields")
+        ordinary = not args and len(options) == 1 and names and not self._state.adding
+        listeners = signals.pre_save.has_listeners(type(self)) or signals.post_save.has_listeners(type(self))
+        if not ordinary or listeners:
+            super().save(*args, **options)
+        elif not save_fields(self, tuple(names)):
+            raise DatabaseError("Save with update_fields did not affect any rows.")  # in Django's own words
 
 
 class Revision(BaseTenantModel):

@@ -6,33 +6,28 @@ says is compiled by the ORM, once for each shape of a query. See docs/decisions/
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextvars import Context
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
-from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection, models
 from django.utils.module_loading import import_string
-from psycopg import AsyncClientCursor, AsyncConnection, OperationalError
+from psycopg import AsyncConnection, OperationalError, errors
 from psycopg_pool import AsyncConnectionPool
 
 from shared.security.tokens import Claims
 from shared.tenancy.actor import Actor, Asker
 from shared.tenancy.backend.liveness import is_gone
+from shared.tenancy.exchange import Parameters, ReadConnection, Row, Rows
 from shared.tenancy.models import Revision
 from shared.tenancy.policies import SETTING
 from shared.tenancy.scope import creator_scope, require_creator
+from shared.tenancy.statements import Place, Statement, compile_statement
 
-type Row = tuple[Any, ...]
-type Rows = list[Row]
-type Parameters = Sequence[Any] | Mapping[str, Any]
-
-# In whose scope statements are compiled; each call puts its own creator in this one's place.
-_TEMPLATE = UUID(int=2**128 - 1)
+_SERVER_STOPS = (errors.AdminShutdown, errors.CrashShutdown, errors.CannotConnectNow)
 
 
 class Standing(Protocol):
@@ -70,17 +65,6 @@ def confirmation() -> Confirmation:
 # ---- What to read
 
 
-class Place(models.Expression):
-    """Stands in a query for a value that each call brings."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        return "%s", [self]
-
-
 @dataclass(frozen=True, slots=True)
 class Read:
     """A read that is made often: `build(**values)` gives the queryset, `columns` say what of each row.
@@ -92,43 +76,27 @@ class Read:
     build: Callable[..., Any]
     columns: tuple[str, ...]
 
-    def statement(self, values: Mapping[str, Any]) -> "Statement":
+    def statement(self, values: Mapping[str, Any]) -> Statement:
         """The compiled statement for values of this shape.
 
         With a value called `unless` that is not None it finds no rows while that is the creator's revision.
         """
         given = tuple(name for name, value in values.items() if value is not None and name != "limit")
-        return _compile(self, tuple(values), given, values.get("limit"))
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """SQL, and for each of its places the name of a value, or something that is always the same."""
-
-    sql: str
-    places: tuple[Any, ...]
-
-    def parameters(self, values: Mapping[str, Any], creator: UUID) -> list[Any]:
-        """The values in the order of the statement's places."""
-        filled = {**values, "creator": creator}
-        return [filled[place.name] if isinstance(place, Place) else place for place in self.places]
+        return _statement(self, tuple(values), given, values.get("limit"))
 
 
 @lru_cache(maxsize=1024)
-def _compile(read: Read, names: tuple[str, ...], given: tuple[str, ...], limit: int | None) -> Statement:
-    # In a context without a scope: the one that is open is some creator's, and the statement is for all of them.
-    return Context().run(_compile_in_no_scope, read, names, given, limit)
-
-
-def _compile_in_no_scope(read: Read, names: tuple[str, ...], given: tuple[str, ...], limit: int | None) -> Statement:
+def _statement(read: Read, names: tuple[str, ...], given: tuple[str, ...], limit: int | None) -> Statement:
     values = {name: Place(name) if name in given else None for name in names if name not in ("limit", "unless")}
-    with creator_scope(_TEMPLATE):
+
+    def query() -> Any:
         rows = read.build(**values)
         if "unless" in given:
             rows = rows.filter(~models.Exists(Revision.objects.filter(number=Place("unless"))))
         rows = rows.values_list(*read.columns)
-        sql, parameters = (rows if limit is None else rows[: limit + 1]).query.sql_with_params()
-    return Statement(sql, tuple(Place("creator") if value == _TEMPLATE else value for value in parameters))
+        return (rows if limit is None else rows[: limit + 1]).query
+
+    return compile_statement(query)
 
 
 # ---- Reading it
@@ -158,7 +126,7 @@ async def read_as(
             values["unless"] = unless
             statement = read.statement(values)
             sql = f"{sql}; {statement.sql}"
-            parameters += statement.parameters(values, claims.creator_id)
+            parameters += statement.parameters(values)
         found, *rows = await ask(sql, parameters, sets=1 if read is None else 2)
     return Reading(confirm.read(claims, found[0] if found else None), rows[0] if rows else [])
 
@@ -263,7 +231,8 @@ class PoolReader:
     """
 
     def __init__(self) -> None:
-        self._pools: dict[asyncio.AbstractEventLoop, AsyncConnectionPool[Any]] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, AsyncConnectionPool[ReadConnection]] = {}
+        self._giving: set[asyncio.Task[None]] = set()
 
     async def __call__(self, sql: str, parameters: Parameters, sets: int) -> list[Rows]:
         sql, parameters = _bound(sql, parameters)
@@ -274,21 +243,33 @@ class PoolReader:
             # The message only reads, so it may be sent again.
             return await self._read(pool, sql, parameters, sets)
 
-    async def _read(self, pool: AsyncConnectionPool[Any], sql: str, parameters: Parameters, sets: int) -> list[Rows]:
+    async def _read(
+        self, pool: AsyncConnectionPool[ReadConnection], sql: str, parameters: Parameters, sets: int
+    ) -> list[Rows]:
         one = await pool.getconn()
         while is_gone(one):
             await pool.putconn(one)  # the pool throws it away, and makes another
             one = await pool.getconn()
+        answer = None
         try:
-            return await _results(one, sql, parameters, sets)
+            answer = one.send(sql, parameters)
+            return one.load((await answer.arrived)[-sets:])
         except OperationalError as error:
-            if one.closed:
+            if one.closed or isinstance(error, _SERVER_STOPS):
                 raise _Died(*error.args) from error
             raise
         finally:
-            await pool.putconn(one)
+            if answer is None or answer.ended:
+                await pool.putconn(one)
+            else:  # the client left; the connection goes back when its answer is there
+                answer.afterwards = lambda: self._give_back(pool, one)
 
-    async def open(self) -> AsyncConnectionPool[Any]:
+    def _give_back(self, pool: AsyncConnectionPool[ReadConnection], one: ReadConnection) -> None:
+        task = asyncio.get_running_loop().create_task(pool.putconn(one))
+        self._giving.add(task)  # kept, or it might be collected while it runs
+        task.add_done_callback(self._giving.discard)
+
+    async def open(self) -> AsyncConnectionPool[ReadConnection]:
         """The pool of this event loop, made ready at first need."""
         loop = asyncio.get_running_loop()
         for closed in [other for other in self._pools if other.is_closed()]:
@@ -335,23 +316,14 @@ class _Died(OperationalError):
     """The server closed the connection under a message."""
 
 
-async def _results(one: AsyncConnection[Any], sql: str, parameters: Parameters, sets: int) -> list[Rows]:
-    async with AsyncClientCursor(one) as cursor:
-        await cursor.execute(sql.encode(), parameters)
-        found = []
-        for index in range(-sets, 0):
-            await cursor.set_result(index)
-            found.append(await cursor.fetchall())
-        return found
-
-
-def _new_pool() -> AsyncConnectionPool[Any]:
+def _new_pool() -> AsyncConnectionPool[ReadConnection]:
     """Connections of the role that serves, in autocommit: a message is its own transaction."""
     wanted = connection.get_connection_params()
     # Django's adapters read each time stamp in Python; psycopg's own do it in C.
     for name in ("cursor_factory", "context"):
         wanted.pop(name, None)
     return AsyncConnectionPool(
+        connection_class=ReadConnection,
         kwargs={**wanted, "autocommit": True},
         min_size=1,
         max_size=settings.DATABASE_READ_CONNECTIONS,

@@ -1,5 +1,3 @@
-import logging
-
 import ninja.errors
 import psycopg
 import psycopg.errors
@@ -14,6 +12,7 @@ from django.db.models import ProtectedError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
+from structlog.testing import capture_logs
 
 from shared.exceptions import HubError, NotFound, from_exception
 
@@ -139,23 +138,23 @@ def test_our_own_data_that_does_not_fit_its_schema_is_a_defect():
     assert SECRET not in mapped.detail
 
 
-def test_a_defect_is_logged_with_its_traceback(caplog):
+def test_a_defect_is_logged_with_its_traceback():
     with pytest.raises(ZeroDivisionError) as broken:
         1 / 0  # noqa: B018
 
-    with caplog.at_level(logging.ERROR):
+    with capture_logs() as lines:
         from_exception(broken.value)
 
-    assert len(caplog.records) == 1
-    assert "unexpected_error" in caplog.text
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["exc_info"]) == ("unexpected_error", "error", broken.value)
 
 
-def test_what_the_client_did_is_not_logged_as_a_defect(caplog):
-    with caplog.at_level(logging.ERROR):
+def test_what_the_client_did_is_not_logged_as_a_defect():
+    with capture_logs() as lines:
         from_exception(caused(Http404(), None))
         from_exception(caused(OperationalError(), None))
 
-    assert caplog.records == []
+    assert lines == []
 
 
 def test_a_deadlock_asks_to_come_back_at_once():

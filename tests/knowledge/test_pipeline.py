@@ -164,7 +164,7 @@ def test_a_lost_file_is_a_reason_of_its_own(alice, bring, process):
 
 def test_ready_means_that_a_search_found_it(alice, bring, process, monkeypatch):
     document = bring(alice, b"hello world")
-    monkeypatch.setattr(processing, "find_passages", lambda question: [])
+    monkeypatch.setattr(processing, "find_passages_now", lambda question: [])
 
     document = process(alice.actor, document)
 

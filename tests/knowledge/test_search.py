@@ -9,6 +9,7 @@ from apps.knowledge.models import Document
 from apps.knowledge.search import finder
 from apps.knowledge.search.finder import Question
 from apps.knowledge.services.searching import search
+from shared.tenancy.reads import follow
 from shared.tenancy.scope import creator_scope
 from tests.knowledge import files
 
@@ -149,11 +150,14 @@ def test_a_search_without_its_embedding_service_says_so(client, alice, monkeypat
     assert response.json()["code"] == "embedding_unavailable"
 
 
-def test_passages_that_share_no_word_need_to_be_near(alice, ready, serve, monkeypatch):
+def test_passages_that_share_no_word_need_to_be_near(alice, ready, monkeypatch):
     ready(alice, b"Refunds are paid.")
     (vector,) = async_to_sync(embedding.current_embedder().embed)(["refunds are paid notes"])
     question = Question("zeppelin", vector)
 
-    assert len(serve(alice.actor, search, question=question)) == 1
+    def find():
+        return async_to_sync(follow)(alice.actor, lambda: search(question))
+
+    assert len(find()) == 1
     monkeypatch.setattr(finder, "NEAR_ENOUGH", 1.1)
-    assert serve(alice.actor, search, question=question) == []
+    assert find() == []

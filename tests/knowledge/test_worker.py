@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from procrastinate import exceptions
 from procrastinate.contrib.django.models import ProcrastinateJob
+from structlog.testing import capture_logs
 
 from apps.knowledge.management.commands import worker
 from apps.knowledge.operations import upload_document
@@ -143,7 +144,7 @@ def test_a_job_that_another_worker_healed_first_is_left(monkeypatch):
     assert Manager.pruned == 2
 
 
-def test_what_ended_badly_is_logged(caplog):
+def test_what_ended_badly_is_logged():
     async def fail():
         raise RuntimeError
 
@@ -152,4 +153,7 @@ def test_what_ended_badly_is_logged(caplog):
         await asyncio.sleep(0)
         await worker._end(task)
 
-    asyncio.run(story())
+    with capture_logs() as lines:
+        asyncio.run(story())
+
+    assert [(line["event"], line["error"]) for line in lines] == [("worker_ended", "RuntimeError")]

@@ -39,18 +39,6 @@ def form(request, monkeypatch):
     return request.param
 
 
-def capture(monkeypatch):
-    monkeypatch.setenv("LOG_LEVEL", "debug")
-    config = logs._standard_library(logs._before())
-    formatter = config["formatters"]["hub"]
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        ProcessorFormatter(processors=formatter["processors"], foreign_pre_chain=formatter["foreign_pre_chain"])
-    )
-    return stream, handler
-
-
 @pytest.fixture
 def lines(monkeypatch):
     """Everything that is logged, rendered as the hub renders it."""
@@ -64,7 +52,18 @@ def either_form(form, monkeypatch):
 
 
 def _listen(monkeypatch):
-    stream, handler = capture(monkeypatch)
+    """Both ways to the log: ours, whose loggers are made already and keep their list of processors, and libraries'."""
+    stream = io.StringIO()
+    monkeypatch.setattr(logs, "_stream", lambda: stream)
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    formatter = logs._standard_library()["formatters"]["hub"]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        ProcessorFormatter(processors=formatter["processors"], foreign_pre_chain=formatter["foreign_pre_chain"])
+    )
+    processors = structlog.get_config()["processors"]
+    before = processors[:]
+    processors[:] = [*logs._before(), *logs._last()]
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -72,6 +71,7 @@ def _listen(monkeypatch):
     yield Lines(stream)
     root.removeHandler(handler)
     root.setLevel(level)
+    processors[:] = before
 
 
 log = structlog.get_logger("tests")
@@ -194,3 +194,23 @@ def test_statements_are_never_logged(lines):
     logging.getLogger("django.db.backends").debug("SELECT %s", TEXT)
 
     assert lines.text == ""
+
+
+@pytest.mark.parametrize(("least", "written"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_what_is_less_important_than_asked_for_is_dropped(lines, least, written):
+    structlog.get_config()["processors"].insert(0, logs._only_from(least))
+
+    for level in ("debug", "info", "warning", "error"):
+        getattr(log, level)("said")
+
+    assert len(lines.events) == written
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(lines, monkeypatch):
+    class Full:
+        def write(self, text):
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(logs, "_stream", Full)
+
+    log.error("lost")

@@ -8,7 +8,7 @@ from apps.knowledge.models import Document
 
 def find_document(document_id: UUID) -> Document:
     """The document. Raises `DocumentNotFound`."""
-    document = Document.objects.filter(id=document_id).first()
+    document = Document.objects.find(document_id)
     if document is None:
         raise DocumentNotFound
     return document
@@ -16,7 +16,7 @@ def find_document(document_id: UUID) -> Document:
 
 def lock_document(document_id: UUID) -> Document:
     """The document, kept from others until the transaction ends. Whatever changes its processing locks it first."""
-    document = Document.objects.select_for_update().filter(id=document_id).first()
+    document = Document.objects.lock(document_id)
     if document is None:
         raise DocumentNotFound
     return document

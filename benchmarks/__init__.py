@@ -1,0 +1,1 @@
+"""Measurements: `make bench`, `make load`, `make rls-cost`. Nothing here is part of the hub."""

@@ -1,0 +1,1 @@
+"""The same five operations, written as each stack's own community would write them. See `contract`."""
