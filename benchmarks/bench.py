@@ -21,8 +21,7 @@ from typing import Any
 import httpx
 
 from benchmarks import report
-from benchmarks.stage import SERVER_CORE, CannotMeasure, Person, Server, Stage, free_port, machine, stage
-from shared.config.env_constants import PROJECT_ROOT
+from benchmarks.stage import LOAD_CORE, SERVER_CORE, CannotMeasure, Person, Server, Stage, free_port, machine, stage
 from shared.embedded.web import web_command
 
 OPERATIONS = ("live", "me", "list", "detail", "write")
@@ -155,14 +154,16 @@ def _medians(results: list[dict[str, float]]) -> dict[str, float]:
     return {figure: round(statistics.median(one[figure] for one in results), 2) for figure in results[0]}
 
 
-def load(server: Server, operation: str, people: Path, seconds: int) -> dict[str, float]:
+def load(
+    server: Server, operation: str, people: Path, seconds: int, *, connections: int = CONNECTIONS
+) -> dict[str, float]:
     """Requests per second, latencies, and the server's CPU time for a request, of one run of wrk.
 
     Raises `CannotMeasure` when a single answer was not a 200.
     """
     before = server.cpu_seconds()
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(LUA), server.address],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(LUA), server.address],
         env={"OPERATION": operation, "PEOPLE": str(people), "PATH": "/usr/bin:/bin:/usr/local/bin:/opt/homebrew/bin"},
         capture_output=True,
         text=True,
@@ -203,15 +204,19 @@ def _answer(server: Server, operation: str, person: Person) -> bytes:
 
 
 def _two_workers(ground: Stage, people: Path, seconds: int) -> float:
-    """The hub's CPU time for a list with two worker processes, over that with one, on the same core."""
-    one, two = start("hub", ground), start("hub", ground, workers=2)
+    """The hub's CPU time for a list with two worker processes, over that with one: the median of pairs taken in turn.
+
+    Two have twice the connections, and both cores, where the load is too.
+    """
+    one = start("hub", ground, cores=(SERVER_CORE, LOAD_CORE))
+    two = start("hub", ground, workers=2, cores=(SERVER_CORE, LOAD_CORE))
     try:
         ratios = []
-        for _ in range(5):
+        for _ in range(9):
             used = []
-            for server in (one, two):
-                load(server, "list", people, WARM_UP_SECONDS)
-                used.append(load(server, "list", people, seconds)["cpu_us"])
+            for server, connections in ((one, CONNECTIONS), (two, 2 * CONNECTIONS)):
+                load(server, "list", people, WARM_UP_SECONDS, connections=connections)
+                used.append(load(server, "list", people, seconds, connections=connections)["cpu_us"])
             ratios.append(used[1] / used[0])
         return round(statistics.median(ratios), 3)
     finally:
@@ -220,5 +225,4 @@ def _two_workers(ground: Stage, people: Path, seconds: int) -> float:
 
 
 if __name__ == "__main__":
-    print(f"in {PROJECT_ROOT.name}", file=sys.stderr)
     main()

@@ -123,15 +123,31 @@ class ApiHeadersMiddleware:
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = await self.get_response(request)
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        add_missing(response, _API_HEADERS)
         if settings.SECURE_HSTS_SECONDS and request.is_secure():
             response.headers.setdefault(
                 "Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"
             )
         return response
+
+
+def add_missing(response: HttpResponseBase, headers: dict[str, tuple[str, str]]) -> None:
+    """Headers that the response does not have yet, as `{lower-case name: (name, value)}`.
+
+    For constants on the way of every request: Django checks and converts each name and each value that is set.
+    """
+    response.headers._store = {**headers, **response.headers._store}  # type: ignore[attr-defined]
+
+
+_API_HEADERS = {
+    name.lower(): (name, value)
+    for name, value in (
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("X-Frame-Options", "DENY"),
+        ("Referrer-Policy", "no-referrer"),
+    )
+}
 
 
 class ParseUploadsMiddleware:

@@ -181,7 +181,8 @@ class LeanHandler(ASGIHandler):
         if response.streaming:
             await super().send_response(response, send)
             return
-        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+        pairs = response.headers._store.values()
+        headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.content})
 

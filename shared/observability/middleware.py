@@ -1,6 +1,5 @@
 """The outermost middleware: a name for the request, one line about it, and its numbers."""
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -8,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from asgiref.sync import markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from shared.observability.metrics import count_request
 from shared.security.addresses import came_through_proxy
@@ -41,14 +40,15 @@ class RequestIdMiddleware:
         started = time.perf_counter()
         request_id = _request_id(request)
         request.request_id = request_id  # type: ignore[attr-defined]
-        with bound_contextvars(request_id=request_id, creator_id=None, user_id=None):
-            try:
-                response = await self.get_response(request)
-            except asyncio.CancelledError:
-                _tell(request, _CLIENT_LEFT, time.perf_counter() - started)
-                raise
+        bound = bind_contextvars(request_id=request_id, creator_id=None, user_id=None)
+        status = _CLIENT_LEFT
+        try:
+            response = await self.get_response(request)
             response.headers["X-Request-ID"] = request_id
-            _tell(request, response.status_code, time.perf_counter() - started)
+            status = response.status_code
+        finally:
+            _tell(request, status, time.perf_counter() - started)
+            reset_contextvars(**bound)
         return response
 
 
