@@ -108,8 +108,10 @@ AUTHENTICATOR = "apps.accounts.authentication.authenticate"
 CONFIRMATION = "apps.accounts.services.standing.confirmation"
 SOCKET_AUTHENTICATOR = "apps.accounts.authentication.authenticate_socket"
 
-# Paths that machines ask: the lean way, JSON errors, no cookies.
+# Paths that machines ask: JSON errors, no cookies.
 MACHINE_PATHS = ("/api/", "/health/", "/metrics")
+# Paths that take the lean way.
+LEAN_PATHS = (*MACHINE_PATHS, "/static/")
 # Paths that serve everybody the same.
 PATHS_WITHOUT_ACTOR = (
     "/health/",

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.urls import include, path, re_path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from config import lean_urls
 from shared.exceptions import BadRequest, HubError, NotFound, PermissionDenied
-from shared.http import answer_error, uncollected_file
+from shared.http import answer_error
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="knowledge:documents"), name="home"),
@@ -19,9 +18,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     *lean_urls.urlpatterns,
 ]
-if not settings.PRODUCTION:
-    # In production the web server serves the collected files itself.
-    urlpatterns.append(re_path(r"^static/(?P<path>.+)$", uncollected_file))
 
 
 class FormExpired(PermissionDenied):

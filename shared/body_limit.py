@@ -1,13 +1,13 @@
 """Stop a body that is too large while it arrives, before anything of it is kept."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
 from shared.exceptions import PayloadTooLarge
 
-type Message = MutableMapping[str, Any]
+type Message = Mapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 

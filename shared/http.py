@@ -10,9 +10,11 @@ from typing import Any
 from asgiref.sync import ThreadSensitiveContext, markcoroutinefunction
 from django.conf import settings
 from django.contrib.staticfiles import finders
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware as DjangoCsrf
+from django.utils._os import safe_join
 
 from shared.body_limit import Receive, Send, announced_length, body_limit, counting, too_large
 from shared.exceptions import BadRequest, HubError, PayloadTooLarge, from_exception, page_response, problem_response
@@ -36,14 +38,31 @@ async def uncollected_file(request: HttpRequest, path: str) -> HttpResponse:
 
     Raises `Http404` for a file that does not exist.
     """
-    content = await asyncio.to_thread(_read_static, path)
+    return await _static_file(lambda: finders.find(path), path, "no-cache")
+
+
+async def collected_file(request: HttpRequest, path: str) -> HttpResponse:
+    """A collected static file, for production. Its name holds a hash of its content, so a browser may keep it for ever.
+
+    Raises `Http404` for a file that does not exist.
+    """
+    return await _static_file(
+        lambda: safe_join(settings.STATIC_ROOT, path), path, "public, max-age=31536000, immutable"
+    )
+
+
+async def _static_file(find: Callable[[], Any], path: str, keep: str) -> HttpResponse:
+    content = await asyncio.to_thread(_read_static, find)
     kind, _ = mimetypes.guess_type(path)
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    headers = {"Cache-Control": keep, "X-Content-Type-Options": "nosniff"}
     return HttpResponse(content, content_type=kind or "application/octet-stream", headers=headers)
 
 
-def _read_static(path: str) -> bytes:
-    found = finders.find(path)
+def _read_static(find: Callable[[], Any]) -> bytes:
+    try:
+        found = find()
+    except SuspiciousFileOperation:
+        raise Http404 from None
     if not isinstance(found, str) or not Path(found).is_file():
         raise Http404
     return Path(found).read_bytes()
@@ -88,7 +107,7 @@ class PagesHandler(ASGIHandler):
         return None, answer_unfit(scope, refusal)
 
 
-def answer_unfit(scope: Any, refusal: HttpResponse) -> HttpResponse:
+def answer_unfit(scope: Any, refusal: HttpResponseBase) -> HttpResponse:
     """What Django refused before there was a request, as every other error looks."""
     return _without_request(scope, PayloadTooLarge() if refusal.status_code == 413 else BadRequest())
 
@@ -136,7 +155,7 @@ def add_missing(response: HttpResponseBase, headers: dict[str, tuple[str, str]])
 
     For constants on the way of every request: Django checks and converts each name and each value that is set.
     """
-    response.headers._store = {**headers, **response.headers._store}  # type: ignore[attr-defined]
+    response.headers._store = {**headers, **response.headers._store}
 
 
 _API_HEADERS = {

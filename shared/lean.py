@@ -1,4 +1,4 @@
-"""The handler for `/api/` and `/health/`: Django's requests, responses, addresses and middleware, without the threads.
+"""The handler for `/api/`, `/health/` and the like: requests, responses, addresses, middleware of Django, no threads.
 
 Django's own ASGI handler opens a thread per request and hops to it for signals and for closing. What this one leaves
 out, and why that is safe, is listed in docs/decisions/0004-lean-handler.md; tests/lean has a test for each line of it.
@@ -31,6 +31,8 @@ _SMALL_BODY_BYTES = 64 * 1024
 class LeanRequest(ASGIRequest):
     """Django's request. Its body stays with the server until `fetch_body`, so that strangers' bodies are never read."""
 
+    actor: Any  # set by ActorMiddleware
+
     def __init__(self, scope: Any, receive: Receive) -> None:
         super().__init__(scope, BytesIO())
         self._receive = receive
@@ -44,7 +46,7 @@ class LeanRequest(ASGIRequest):
             raise too_large(limit)
         receive = counting(self._receive, limit)
         if self.may_be_large():
-            self._stream = await ASGIHandler.read_body(_spooler, receive)
+            self._stream: Any = await ASGIHandler.read_body(_spooler, receive)
         else:
             self._stream = BytesIO(await _read_small(receive))
         self.body_ended = True
@@ -183,8 +185,11 @@ class LeanHandler(ASGIHandler):
             return
         pairs = response.headers._store.values()
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
+        body = response.content
+        if body and not response.has_header("Content-Length"):
+            headers.append((b"content-length", b"%d" % len(body)))  # else a server would send it in chunks
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        await send({"type": "http.response.body", "body": response.content})
+        await send({"type": "http.response.body", "body": body})
 
 
 _spooler = ASGIHandler.__new__(ASGIHandler)  # for its read_body, which needs no instance

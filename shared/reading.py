@@ -19,8 +19,9 @@ from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict
 
 from shared.security.tokens import Claims
+from shared.tenancy.exchange import Rows
 from shared.tenancy.names import memory_key
-from shared.tenancy.reads import Read, Reading, Rows, Standing, read_as
+from shared.tenancy.reads import Read, Reading, Standing, read_as
 from shared.tenancy.scope import creator_scope
 
 _ETAG = re.compile(r'W/"([0-9a-z]{1,13})\.([0-9a-f]{24})\.([0-9a-f]{16})"')

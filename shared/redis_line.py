@@ -48,7 +48,7 @@ class RedisLine(asyncio.Protocol):
         self._waiting.append((answer, self._loop.time()))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(pack_command(command))
+        self._unsent.append(pack_command(command))  # type: ignore[arg-type]  # the stub: of one word
         if self._watch is None:
             self._watch = self._loop.call_later(self._patience, self._look)
         return await answer
@@ -84,7 +84,7 @@ class RedisLine(asyncio.Protocol):
         await asyncio.shield(self._connecting)
 
     async def _make_connection(self) -> None:
-        connection = self._pool.make_connection()
+        connection: Any = self._pool.make_connection()  # type: ignore[no-untyped-call]
         async with asyncio.timeout(self._patience):
             await connection.connect()
         transport = connection._writer.transport

@@ -6,22 +6,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from shared.config.env_constants import choose, get_env_value, hub_environment, is_set
+from shared.config.env_constants import choose, get_env_value, is_set
 
 
 def web_command(host: str, *, port: int | None = None, workers: int | None = None) -> list[str]:
-    """How Granian serves the hub, on PORT, with WEB_WORKERS processes. Production also serves the collected files."""
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--host", host]
+    """How uvicorn serves the hub, on PORT, with WEB_WORKERS processes. See docs/decisions/0007-server.md."""
+    command = [sys.executable, "-m", "uvicorn", "--host", host]
     command += ["--port", str(port or get_env_value("PORT", fallback=True))]
+    # One killed web process is replaced by its siblings' parent. A busy machine is no reason to replace one.
     command += ["--workers", str(workers or get_env_value("WEB_WORKERS", fallback=True))]
-    # One killed web process is replaced by its siblings' parent.
-    command += ["--respawn-failed-workers", "--respawn-interval", "1", "--workers-kill-timeout", "5"]
-    command += ["--log-level", "warning"]
-    if hub_environment() == "production":
-        static: Path = get_env_value("DATA_DIR", fallback=True) / "static"
-        # Their names hold a hash of their content, so a browser may keep them for ever.
-        command += ["--static-path-route", "/static", "--static-path-mount", str(static)]
-        command += ["--static-path-expires", "31536000"]
+    command += ["--timeout-worker-healthcheck", "30", "--timeout-graceful-shutdown", "5"]
+    command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "on"]
+    command += ["--reset-contextvars"]
+    # Nothing that a client says on a socket means anything.
+    command += ["--ws", "websockets-sansio", "--ws-max-size", "65536", "--ws-per-message-deflate", "false"]
+    # The hub sees through proxies by itself (TRUSTED_PROXIES), and writes a line about each request of its own.
+    command += ["--no-proxy-headers", "--no-access-log", "--no-server-header", "--log-level", "warning"]
     return [*command, "config.asgi:application"]
 
 

@@ -191,9 +191,9 @@ def _standard_library() -> dict[str, Any]:
             # One line for each job is ours to write.
             "procrastinate": {"level": "WARNING"},
             # Their access lines have the query in them, and their handlers know no rules.
-            "uvicorn": {"handlers": [], "propagate": True},
+            "uvicorn": {"handlers": [], "propagate": True, "level": "WARNING"},
+            "uvicorn.error": {"level": "WARNING"},
             "uvicorn.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
-            "granian.access": {"handlers": [], "propagate": False, "level": "CRITICAL"},
             "httpx": {"level": "WARNING"},
         },
     }

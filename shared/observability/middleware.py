@@ -53,7 +53,7 @@ class RequestIdMiddleware:
 
 
 def _request_id(request: HttpRequest) -> str:
-    given = request.META.get("HTTP_X_REQUEST_ID", "")
+    given: str = request.META.get("HTTP_X_REQUEST_ID", "")
     if given and _WELL_FORMED.fullmatch(given) and came_through_proxy(request):
         return given
     return str(uuid7())

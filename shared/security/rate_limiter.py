@@ -143,7 +143,8 @@ class RateLimiter:
         return True
 
     async def _ask(self, buckets: Sequence[Bucket], step: int) -> list[int] | None:
-        arguments = (len(buckets), *(bucket.key for bucket in buckets), *script_arguments(buckets, step))
+        keys = [bucket.key for bucket in buckets]
+        arguments: tuple[Any, ...] = (len(keys), *keys, *script_arguments(buckets, step))
         line = self._line()
         try:
             try:

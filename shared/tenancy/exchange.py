@@ -85,7 +85,7 @@ class Answer:
 class ReadConnection(AsyncConnection[Any]):
     """psycopg's asynchronous connection, with messages beside what it has. Use one or the other at a time."""
 
-    _loaders: Transformer | None = None
+    _loaders: Any = None
 
     def send(self, sql: str, parameters: Parameters) -> Answer:
         """Send statements as one message, which is a transaction of its own.

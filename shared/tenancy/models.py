@@ -56,7 +56,7 @@ class BaseTenantModel(models.Model):
 
     def save(self, *args: Any, **options: Any) -> None:
         """Django's. `save(update_fields=...)`, which most writes are, runs a statement that was compiled once."""
-        names = options.get("update_fields")
+        names = options.get("update_fields") or ()
         ordinary = not args and len(options) == 1 and names and not self._state.adding
         listeners = signals.pre_save.has_listeners(type(self)) or signals.post_save.has_listeners(type(self))
         if not ordinary or listeners:

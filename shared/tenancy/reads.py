@@ -138,7 +138,8 @@ async def confirm_actor(who: Asker) -> Actor:
     """
     if isinstance(who, Actor):
         return who
-    return (await read_as(who)).standing.actor
+    actor: Actor = (await read_as(who)).standing.actor
+    return actor
 
 
 def confirm_in_transaction(who: Asker) -> Actor:
@@ -148,7 +149,8 @@ def confirm_in_transaction(who: Asker) -> Actor:
     confirm = confirmation()
     with connection.cursor() as cursor:
         cursor.execute(confirm.sql, confirm.parameters(who))
-        return confirm.read(who, cursor.fetchone()).actor
+        actor: Actor = confirm.read(who, cursor.fetchone()).actor
+        return actor
 
 
 # A read of several steps, each made of what the ones before have found: a generator that yields the statements of a

@@ -27,7 +27,7 @@ class Place(models.Expression):
         super().__init__()
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
         return "%s", [self]
 
 
@@ -91,7 +91,8 @@ def save_fields(row: Any, names: tuple[str, ...]) -> bool:
     """Write some fields of a row that is there; False when it is not. What `save(update_fields=names)` does."""
     fields = [row._meta.get_field(name) for name in names]
     values = {field.attname: field.get_db_prep_save(field.pre_save(row, add=False), connection) for field in fields}
-    statement = _change(type(row), names)
+    model: Any = type(row)
+    statement = _change(model, names)
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters({**values, "id": row.pk}))
         return bool(cursor.rowcount)
