@@ -106,7 +106,7 @@ AUDIT_MODEL = "accounts.AuditEntry"
 AUTHENTICATOR = "apps.accounts.authentication.authenticate"
 # How the database is asked whether a token still holds.
 CONFIRMATION = "apps.accounts.services.standing.confirmation"
-SOCKET_AUTHENTICATOR = "apps.accounts.authentication.authenticate_socket"
+DOORKEEPER = "apps.accounts.authentication.doorkeeper"
 
 # Paths that machines ask: JSON errors, no cookies.
 MACHINE_PATHS = ("/api/", "/health/", "/metrics")

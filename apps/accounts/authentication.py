@@ -1,7 +1,7 @@
 """From a request to an actor, and from a password to a sign-in. The only place that makes actors for the doors."""
 
+from collections.abc import Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -11,12 +11,13 @@ from django.http import HttpRequest
 
 from apps.accounts import services
 from apps.accounts.models import User
-from apps.accounts.services import Credentials, InvalidCredentials
+from apps.accounts.services import Credentials, InvalidCredentials, TokenProof
 from shared.exceptions import ValidationFailed
 from shared.http import is_api
 from shared.security.passwords import hash_password, verify_password
 from shared.security.tokens import Claims, TokenInvalid, verify_access_token
-from shared.tenancy.actor import Actor, Asker
+from shared.tenancy.actor import Asker
+from shared.tenancy.live import Listening
 from shared.tenancy.reads import confirm_actor
 from shared.tenancy.run import run_global
 
@@ -35,18 +36,21 @@ async def authenticate(request: HttpRequest) -> Asker | None:
     return await run_global(services.load_session_actor, request=request)
 
 
-async def authenticate_socket(scope: dict[str, Any]) -> Actor | None:
-    """The actor of a websocket's handshake, read anew each time: by session cookie, or by bearer token for
-    clients that can set a header. Raises `TokenInvalid` as `authenticate` does."""
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if claims := claims_of(headers.get(b"authorization", "")):
-        return await confirm_actor(claims)
-    key = _session_key(headers.get(b"cookie", ""))
-    if key is None:
-        return None
-    request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    return await run_global(services.load_session_actor, request=request)
+class _Doorkeeper:
+    """Who may listen: by session cookie, or by bearer token for clients that can set a header."""
+
+    async def admit(self, scope: Mapping[str, Any]) -> Listening | None:
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if claims := claims_of(headers.get(b"authorization", "")):
+            return Listening(await confirm_actor(claims), TokenProof(claims))
+        key = _session_key(headers.get(b"cookie", ""))
+        return await run_global(services.load_session_listening, key=key) if key else None
+
+    async def still_admitted(self, listening: Sequence[Listening]) -> Sequence[Listening | None]:
+        return await run_global(services.still_listening, listening=listening)
+
+
+doorkeeper = _Doorkeeper()
 
 
 async def verify_credentials(email: str, password: str) -> Credentials:

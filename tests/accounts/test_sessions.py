@@ -53,7 +53,8 @@ def socket_of(client, **headers):
 
 
 def actor_of_socket(scope):
-    return async_to_sync(authentication.authenticate_socket)(scope)
+    listening = async_to_sync(authentication.doorkeeper.admit)(scope)
+    return listening and listening.actor
 
 
 def test_a_stranger_is_nobody(client):

@@ -8,7 +8,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from apps.accounts.models import Membership, RefreshFamily, User
-from apps.knowledge.consumers import DocumentsConsumer
+from shared.tenancy import live
 from shared.tenancy.ids import uuid7
 from shared.tenancy.names import group_name
 from shared.tenancy.run import announce, run_as
@@ -249,7 +249,7 @@ def sign_out(person):
 
 
 def test_an_idle_socket_is_asked_again_too(alice, bob, monkeypatch):
-    monkeypatch.setattr(DocumentsConsumer, "recheck_idle_seconds", 0.05)
+    monkeypatch.setattr(live, "IDLE_RECHECK_SECONDS", 0.05)
 
     async def story():
         goes = await opened(bob)

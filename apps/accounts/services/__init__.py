@@ -8,6 +8,7 @@ from apps.accounts.services.actors import (
     membership_still_holds,
     who_am_i,
 )
+from apps.accounts.services.listening import TokenProof, load_session_listening, still_listening
 from apps.accounts.services.registration import (
     EmailTaken,
     NewAccount,
@@ -47,11 +48,13 @@ __all__ = [
     "Registered",
     "Standing",
     "TokenPair",
+    "TokenProof",
     "creator_name",
     "describe_me",
     "end_session",
     "find_credentials",
     "load_session_actor",
+    "load_session_listening",
     "log_in",
     "log_out",
     "membership_still_holds",
@@ -60,5 +63,6 @@ __all__ = [
     "revoke_reused_sign_in",
     "rotate_refresh_token",
     "start_session",
+    "still_listening",
     "who_am_i",
 ]
