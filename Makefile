@@ -6,12 +6,15 @@ QUERY ?=
 TESTS ?=
 WORKERS ?= 2
 PYTEST ?=
+ROUNDS ?= 5
+SECONDS ?= 600
+CREATORS ?= 1000
 
 PY := .venv/bin/python
 export PORT QUERY
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format lock env-example ci clean
+.PHONY: help run demo test lint format bench peers load sockets rls-cost lock env-example ci clean
 
 help:  ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +41,26 @@ format:  ## Puts the code in the house's format
 	@bin/environment dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+bench:  ## The hub against four other stacks, on the same rows: docs/performance.md (ROUNDS=5; needs wrk)
+	@bin/environment bench
+	@$(PY) -m benchmarks.bench --rounds $(ROUNDS)
+
+peers:  ## Whether those other stacks still answer as the hub does, byte for byte
+	@bin/environment bench
+	@$(PY) -m benchmarks.bench --compare
+
+load:  ## A thousand creators under mixed load: nothing foreign, no 5xx, nothing grows (SECONDS=600, CREATORS=1000)
+	@bin/environment dev
+	@$(PY) -m benchmarks.soak --seconds $(SECONDS) --creators $(CREATORS)
+
+sockets:  ## A thousand open sockets: memory of each, and how soon an event is everywhere
+	@bin/environment dev
+	@$(PY) -m benchmarks.sockets
+
+rls-cost:  ## What row-level security costs at 10 million documents (10 GB of disk, ten minutes)
+	@bin/environment dev
+	@$(PY) -m benchmarks.rls_cost
 
 lock:  ## Writes requirements/*.lock from pyproject.toml (UPGRADE=1 takes newer versions)
 	@bin/environment dev

@@ -82,9 +82,13 @@ _SETTINGS = {
 def main() -> None:
     """Measure, and say what came of it."""
     wanted = _arguments()
-    if shutil.which("wrk") is None:
+    if shutil.which("wrk") is None and not wanted.compare:
         raise CannotMeasure("make bench needs wrk: apt install wrk, or brew install wrk.")
     with stage(creators=CREATORS, documents=DOCUMENTS) as ground, _running(ground, wanted.servers) as servers:
+        if wanted.compare:
+            compare_answers(servers, ground.people)
+            print(f"{', '.join(servers)}: byte for byte the same.")
+            return
         people = ground.folder / "people"
         people.write_text("".join(f"{person.token} {person.document_id}\n" for person in ground.people))
         figures = _measure(servers, ground, people, wanted)
@@ -98,6 +102,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3, help="of load for each server and operation in a round")
     parser.add_argument("--servers", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     parser.add_argument("--operations", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
+    parser.add_argument("--compare", action="store_true", help="compare the answers only, and measure nothing")
     return parser.parse_args()
 
 

