@@ -24,6 +24,7 @@ from shared.http import PagesHandler  # noqa: E402
 from shared.lean import LeanHandler  # noqa: E402
 from shared.own_context import OwnContext  # noqa: E402
 from shared.tenancy.checks import refuse_unfit_database  # noqa: E402
+from shared.tenancy.reads import close_reads  # noqa: E402
 
 
 def _refuse_unfit_database() -> None:
@@ -39,7 +40,7 @@ with ThreadPoolExecutor(1) as _thread:
 
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """Load the embedding model beside the first requests; nothing to stop."""
+    """Load the embedding model beside the first requests; at the end, close the connections that reads have."""
     warming: asyncio.Task[None] | None = None  # kept, or it might be collected while it runs
     while True:
         message = await receive()
@@ -50,6 +51,8 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 10, 10)
+        if message["type"] == "lifespan.shutdown":
+            await close_reads()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             if warming is not None:

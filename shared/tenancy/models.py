@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, models
+from django.db import models
 from django.db.models import signals
 
 from shared.tenancy.ids import uuid7
 from shared.tenancy.keys import CreatorKey
 from shared.tenancy.scope import require_creator
-from shared.tenancy.statements import find_row, save_fields
+from shared.tenancy.statements import find_row, save_fields, writable_fields
 
 
 class TenantQuerySet(models.QuerySet[Any]):
@@ -56,13 +56,15 @@ class BaseTenantModel(models.Model):
 
     def save(self, *args: Any, **options: Any) -> None:
         """Django's. `save(update_fields=...)`, which most writes are, runs a statement that was compiled once."""
-        names = options.get("update_fields") or ()
+        named = options.get("update_fields")
+        names = tuple(named) if isinstance(named, list | tuple) else ()
         ordinary = not args and len(options) == 1 and names and not self._state.adding
+        known = len(set(names)) == len(names) and writable_fields(type(self)).issuperset(names)
         listeners = signals.pre_save.has_listeners(type(self)) or signals.post_save.has_listeners(type(self))
-        if not ordinary or listeners:
+        if ordinary and known and not listeners:
+            save_fields(self, names)
+        else:
             super().save(*args, **options)
-        elif not save_fields(self, tuple(names)):
-            raise DatabaseError("Save with update_fields did not affect any rows.")  # in Django's own words
 
 
 class Revision(BaseTenantModel):

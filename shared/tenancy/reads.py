@@ -7,13 +7,14 @@ says is compiled by the ORM, once for each shape of a query. See docs/decisions/
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.utils.module_loading import import_string
 from psycopg import AsyncConnection, OperationalError, errors
 from psycopg_pool import AsyncConnectionPool
@@ -165,7 +166,7 @@ _ROWS_FOR_THE_LOOP = 2000
 async def follow[T](actor: Actor, begin: Callable[[], Steps[T]]) -> T:
     """Take the steps of a read in the actor's scope: a round trip for each, and what is long to compute on a thread."""
     with creator_scope(actor.creator_id):
-        steps = begin()
+        steps: Any = begin()
         found: list[Rows] | None = None
         try:
             while True:
@@ -177,7 +178,8 @@ async def follow[T](actor: Actor, begin: Callable[[], Steps[T]]) -> T:
                 sql, parameters = _in_one_message(outcome)
                 found = await ask(sql, parameters, sets=len(outcome))
         finally:
-            steps.close()
+            if not steps.gi_running:  # else the client left during a long step: its thread lets go of the generator
+                steps.close()
 
 
 def follow_in_transaction[T](steps: Steps[T]) -> T:
@@ -205,7 +207,7 @@ def _in_one_message(statements: list[tuple[str, dict[str, Any]]]) -> tuple[str, 
     named: dict[str, Any] = {}
     for _, parameters in statements:
         for name, value in parameters.items():
-            if named.setdefault(name, value) is not value:
+            if named.setdefault(name, value) != value:
                 raise ValueError(f"the statements of one message disagree about {name}")
     return "; ".join(sql for sql, _ in statements), named
 
@@ -274,8 +276,8 @@ class PoolReader:
     async def open(self) -> AsyncConnectionPool[ReadConnection]:
         """The pool of this event loop, made ready at first need."""
         loop = asyncio.get_running_loop()
-        for closed in [other for other in self._pools if other.is_closed()]:
-            del self._pools[closed]  # a sync caller's loop lives for one call
+        for closed in [other for other in list(self._pools) if other.is_closed()]:
+            self._pools.pop(closed, None)  # a sync caller's loop lives for one call
         pool = _new_pool()
         await pool.open()
         first = self._pools.setdefault(loop, pool)
@@ -305,7 +307,9 @@ class SameThreadReader:
         return await sync_to_async(self._read, thread_sensitive=True)(sql, parameters, sets)
 
     def _read(self, sql: str, parameters: Parameters, sets: int) -> list[Rows]:
-        with connection.cursor() as cursor:
+        # A statement outside a transaction would have the count of the revision behind its results.
+        own = nullcontext() if connection.in_atomic_block else transaction.atomic()
+        with own, connection.cursor() as cursor:
             cursor.execute(sql, parameters)  # the backend binds it
             found = []
             for index in range(-sets, 0):
@@ -352,6 +356,15 @@ def reader() -> Reader:
     if _reader is None:
         _reader = PoolReader()
     return _reader
+
+
+async def close_reads() -> None:
+    """Close what reads have opened in this event loop.
+
+    A loop that ends without it, while a connection is being made, waits for ever: psycopg's pool takes no for an error.
+    """
+    if isinstance(_reader, PoolReader):
+        await _reader.close()
 
 
 def use_reader(replacement: Reader | None) -> None:

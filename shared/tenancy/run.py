@@ -67,7 +67,8 @@ class ThreadHop:
         try:
             return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
-            if too_late:
+            caller = asyncio.current_task()
+            if too_late and not (caller and caller.cancelling()):
                 raise DatabaseBusy from None
             raise
         finally:

@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, models, transaction
 from django.db.models.sql import UpdateQuery
+from django.db.transaction import TransactionManagementError
 
 from shared.tenancy.scope import creator_scope, require_creator
 
@@ -62,8 +63,11 @@ def _compile(make_query: Callable[[], Any]) -> Statement:
 def find_row[M: models.Model](model: type[M], row_id: UUID, *, lock: bool = False) -> M | None:
     """The creator's row with this id, or None. With `lock`, kept from others until the transaction ends.
 
-    As `model.objects.filter(id=row_id).first()`, and with `select_for_update()`.
+    As `model.objects.filter(id=row_id).first()`, and with `select_for_update()`. Raises `TransactionManagementError`
+    for a lock outside a transaction, where it would end at once.
     """
+    if lock and not connection.in_atomic_block:
+        raise TransactionManagementError("A row can only be locked inside a transaction.")
     statement = _by_id(model, lock)
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters({"id": row_id}))
@@ -87,15 +91,22 @@ def _by_id(model: Any, lock: bool) -> Statement:
     return compile_statement(query)
 
 
-def save_fields(row: Any, names: tuple[str, ...]) -> bool:
-    """Write some fields of a row that is there; False when it is not. What `save(update_fields=names)` does."""
+@lru_cache(maxsize=256)
+def writable_fields(model: Any) -> frozenset[str]:
+    """The names of the fields that `save_fields` can write: all but the key."""
+    return frozenset(field.name for field in model._meta.concrete_fields if not field.primary_key)
+
+
+def save_fields(row: Any, names: tuple[str, ...]) -> None:
+    """Write some fields of a row, as `save(update_fields=names)` does. Raises `NotUpdated` when it is not there."""
     fields = [row._meta.get_field(name) for name in names]
     values = {field.attname: field.get_db_prep_save(field.pre_save(row, add=False), connection) for field in fields}
     model: Any = type(row)
     statement = _change(model, names)
-    with connection.cursor() as cursor:
+    with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.parameters({**values, "id": row.pk}))
-        return bool(cursor.rowcount)
+        if not cursor.rowcount:
+            raise model.NotUpdated("Save with update_fields did not affect any rows.")  # in Django's own words
 
 
 @lru_cache(maxsize=256)

@@ -43,7 +43,7 @@ def set_local(creator: UUID | None) -> str:
 def count_revision(creator: UUID) -> str:
     """The statement that counts a creator's revision up.
 
-    Not for a transaction that has written nothing, nor for one that has erased the creator.
+    Not for a transaction that has neither written nor locked a row, nor for one that has erased the creator.
     """
     creators = apps.get_model(settings.CREATOR_MODEL)._meta.db_table
     return (
@@ -61,19 +61,20 @@ class _BoundCursor:
 
     def _execute(self, sql: Any, params: Any, *context: Any) -> Any:
         self.db.validate_no_broken_transaction()
+        suffix = self.db.take_suffix()
         prefix = self.db.take_prefix()
         if not prefix:
             return super()._execute(sql, params, *context)  # type: ignore[misc]
         if isinstance(sql, pgsql.Composable):
-            sql = pgsql.SQL(prefix) + sql
+            sql = pgsql.SQL(prefix) + sql + pgsql.SQL(suffix)
         else:
-            sql = prefix + (sql.decode() if isinstance(sql, bytes) else sql)
+            sql = prefix + (sql.decode() if isinstance(sql, bytes) else sql) + suffix
         try:
             result = super()._execute(sql, params, *context)  # type: ignore[misc]
         except BaseException:
             self.db.forget_binding()  # the message may never have left: parameters are rendered on our side
             raise
-        self.cursor.set_result(-1)  # the last result is the statement's own
+        self.cursor.set_result(-2 if suffix else -1)  # the statement's own, not the binding's or the count's
         return result
 
     def _executemany(self, sql: Any, param_list: Any, *context: Any) -> Any:
@@ -192,6 +193,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._bound = creator
             self._transaction_creator = creator or self._transaction_creator
         return begin + set_local(creator)
+
+    def take_suffix(self) -> str:
+        """What must travel behind the next statement: the count of the revision, where no COMMIT will bring it."""
+        creator = current_creator()
+        if creator is None or self.in_atomic_block or not self.autocommit:
+            return ""
+        if self.connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return ""
+        return "\n; " + count_revision(creator)  # on a line of its own: a statement may end in a comment
 
     def _refuse_switch(self, creator: UUID | None) -> None:
         first = self._transaction_creator
