@@ -14,8 +14,8 @@ _EVERY_SECONDS = 2
 _MIB = 1024 * 1024
 # The first part of a run warms the servers up. Growth is looked for between the halves of the rest.
 _WARM_UP_SHARE = 1 / 3
-# Memory goes on settling for minutes: pools of arenas fill, caches reach their bounds.
-MEMORY_NEEDS_SECONDS = 300
+# Servers go on settling for minutes: pools of threads, connections and memory fill up to their bounds.
+SETTLED_AFTER_SECONDS = 300
 _GROWTH = 1.03
 _SLACK = {"MiB": 8.0, "threads": 2.0, "files": 10.0, "connections": 2.0}
 
@@ -58,7 +58,7 @@ class Gauges:
 
     def summary(self) -> list[Gauge]:
         """Each gauge over the run so far."""
-        long_enough = time.monotonic() - self._began >= MEMORY_NEEDS_SECONDS
+        judged = time.monotonic() - self._began >= SETTLED_AFTER_SECONDS
         rest = self._samples[int(len(self._samples) * _WARM_UP_SHARE) :]
         half = len(rest) // 2
         return [
@@ -67,7 +67,7 @@ class Gauges:
                 early=statistics.median(one[name] for one in rest[:half]),
                 late=statistics.median(one[name] for one in rest[half:]),
                 most=max(one[name] for one in self._samples),
-                judged=long_enough or not name.endswith("MiB"),
+                judged=judged,
             )
             for name in rest[0]
         ]

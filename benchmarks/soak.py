@@ -118,11 +118,13 @@ def _print(found: Findings, summary: list[Gauge], seconds: int) -> None:
 
 def _judge(visitors: Visitors, summary: list[Gauge], unfinished: int) -> list[str]:
     found = visitors.found
-    failures = [*found.foreign[:10], *found.broken[:10]]
-    for number, message in found.events:
-        document = json.loads(message).get("id")
-        if visitors.owner_of.get(document) != number:
-            failures.append(f"creator {number} heard of {document}")
+    heard = [(number, json.loads(message).get("id")) for number, message in found.events]
+    strange = [
+        f"creator {number} heard of {document}"
+        for number, document in heard
+        if visitors.owner_of.get(document) != number
+    ]
+    failures = [*found.foreign[:10], *found.broken[:10], *strange[:10]]
     if not (found.rows_seen and found.events and found.uploads):
         failures.append("nothing was looked at: no rows, no events or no uploads")
     if unfinished:
