@@ -1,6 +1,7 @@
 """What servers hold while they are under load: memory, threads, files, connections; and whether it levels off."""
 
 import asyncio
+import contextlib
 import statistics
 import time
 from dataclasses import dataclass
@@ -75,10 +76,12 @@ class Gauges:
     def _read(self) -> dict[str, float]:
         found: dict[str, float] = {}
         for name, root in self._processes.items():
-            tree = [root, *root.children(recursive=True)]
-            found[f"{name} MiB"] = sum(one.memory_full_info().uss for one in tree) / _MIB
-            found[f"{name} threads"] = sum(one.num_threads() for one in tree)
-            found[f"{name} files"] = sum(one.num_fds() for one in tree)
+            sums = [0.0, 0.0, 0.0]
+            for one in [root, *root.children(recursive=True)]:
+                with contextlib.suppress(psutil.NoSuchProcess):  # it parsed a document, and is done
+                    held = (one.memory_full_info().uss / _MIB, one.num_threads(), one.num_fds())
+                    sums = [before + more for before, more in zip(sums, held, strict=True)]
+            found |= {f"{name} MiB": sums[0], f"{name} threads": sums[1], f"{name} files": sums[2]}
         with psycopg.connect(self._owner_url) as owner:
             count = owner.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'hub_app'").fetchone()
         found["Postgres connections"] = count[0] if count else 0

@@ -75,6 +75,8 @@ async def _soak(wanted: argparse.Namespace, ground: Stage, web: Server, worker: 
     progress = asyncio.create_task(_say_how_far(visitors.found, wanted.seconds))
     try:
         await visitors.run(seconds=wanted.seconds, requests=wanted.requests, sockets=wanted.sockets)
+        if reading.done():
+            reading.result()  # raises what ended it
         summary = gauges.summary()
         unfinished = await _drained(visitors)
     finally:

@@ -98,18 +98,20 @@ class Wire:
 
 
 @contextmanager
-def wire() -> Iterator[Wire]:
-    """Record the queries that go over the test's connection, as libpq sends them: one is one round trip."""
-    connection.ensure_connection()
+def wire(session: Any = None) -> Iterator[Wire]:
+    """Record the queries that go over a connection, as libpq sends them: one is one round trip. Default: the test's."""
+    if session is None:
+        connection.ensure_connection()
+        session = connection.connection
     sent = Wire()
     with tempfile.TemporaryFile() as trace:
         copy = os.dup(trace.fileno())
-        connection.connection.pgconn.trace(copy)
-        connection.connection.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
+        session.pgconn.trace(copy)
+        session.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
         try:
             yield sent
         finally:
-            connection.connection.pgconn.untrace()
+            session.pgconn.untrace()
             os.close(copy)
             trace.seek(0)
             for line in trace.read().decode().splitlines():
