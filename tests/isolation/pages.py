@@ -36,7 +36,7 @@ PAGES = {
     "health/live": [("GET", Call(200))],
     "health/ready": [("GET", Call(200))],
     "metrics": [("GET", Call(200))],
-    "^static/(?P{path}.+)$": [],
+    "static/{path}": [],
 }
 # Opens for everybody, and shows everybody the same.
 PUBLIC_PAGES = {"register", "sign-in", "health/live", "health/ready", "metrics"}
