@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.tenancy.backend.base import Creation
-from tests.tenancy.mutants import HERE, MUTANTS
+from tests.tenancy.mutants import MUTANTS, path_of
 
 QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:cov", "-p", "no:xdist"]
 
@@ -19,7 +19,7 @@ QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:cov", "-p", "no:xdist"]
 def main(folder: Path) -> None:
     """The control first: it makes the database that the others use."""
     everything = sorted({name for mutant in MUTANTS.values() for name in mutant.noticed_by})
-    files = sorted({HERE + name.partition("::")[0] for name in everything})
+    files = sorted({path_of(name).partition("::")[0] for name in everything})
     plugin = ["-p", "tests.tenancy.mutants", "--outcomes", str(folder / "preload.json")]
     pytest.main([*QUIET, "--collect-only", "-qq", *plugin, *files])
     _run(folder, 0, "", everything, ["--create-db"])
@@ -37,7 +37,7 @@ def _run(folder: Path, number: int, mutant: str, names: list[str], options: list
         Creation.create_test_db = _use_what_is_there  # type: ignore[method-assign]
     try:
         told = ["-p", "tests.tenancy.mutants", "--mutant", mutant, "--outcomes", str(folder / f"{number}.json")]
-        code = pytest.main([*QUIET, "--reuse-db", *options, *told, *(HERE + name for name in names)])
+        code = pytest.main([*QUIET, "--reuse-db", *options, *told, *map(path_of, names)])
     finally:
         os._exit(code)
 

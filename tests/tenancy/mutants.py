@@ -31,6 +31,11 @@ class Mutant:
     patch: Callable[[], None] | None = None
 
 
+def path_of(name: str) -> str:
+    """Where pytest finds a test that notices. One outside this folder is named whole."""
+    return name if name.startswith("tests/") else HERE + name
+
+
 def _unscoped_manager() -> None:
     from shared.tenancy.models import TenantManager
 
@@ -95,6 +100,67 @@ def _scope_closed_before_commit() -> None:
 
     run.creator_scope = lambda creator_id: nullcontext()
 
+
+def _reads_not_bound() -> None:
+    from shared.tenancy import reads
+
+    reads._bound = lambda sql, parameters: (sql, parameters)
+
+
+def _reads_bind_the_session() -> None:
+    from shared.tenancy import reads
+
+    bound = reads._bound
+
+    def for_ever(sql: str, parameters: Any) -> Any:
+        message, values = bound(sql, parameters)
+        return message.replace("SET LOCAL", "SET", 1), values
+
+    reads._bound = for_ever
+
+
+def _tokens_trusted() -> None:
+    from apps.accounts.services.standing import _Confirmation
+
+    read = _Confirmation.read
+    _Confirmation.read = lambda self, claims, row: read(self, claims, row or ("owner", "", "", "", 0))
+
+
+def _tags_for_everybody() -> None:
+    from shared.reading import _Seal
+
+    seal = _Seal.__init__
+
+    def without_people(self: Any, request: Any, claims: Any, schema: Any) -> None:
+        seal(self, request, claims, schema)
+        self._about = self._about[len(claims.creator_id.bytes) + len(claims.user_id.bytes) + 2 :]
+
+    _Seal.__init__ = without_people
+
+
+def _kept_rows_for_all() -> None:
+    from shared import reading
+
+    reading.memory_key = lambda *parts: parts
+
+
+def _statements_keep_their_creator() -> None:
+    from shared.tenancy import statements
+
+    parameters = statements.Statement.parameters
+    first: dict[str, Any] = {}
+
+    def of_the_first(self: Any, values: Any) -> list[Any]:
+        filled = parameters(self, values)
+        creator = first.setdefault(self.sql, statements.require_creator())
+        places = zip(self.places, filled, strict=True)
+        return [creator if isinstance(at, statements.Place) and at.name == "creator" else value for at, value in places]
+
+    statements.Statement.parameters = of_the_first
+
+
+POOL = "test_pool_reader.py::"
+TAGS = "tests/hub/test_reading.py::"
 
 MUTANTS = {
     "no policy": Mutant(
@@ -222,6 +288,41 @@ MUTANTS = {
     "no scope in run_as": Mutant(
         patch=_scope_closed_before_commit,
         noticed_by=("test_run.py::test_what_runs_on_commit_still_has_the_scope",),
+    ),
+    "reads not bound": Mutant(
+        patch=_reads_not_bound,
+        noticed_by=(f"{POOL}test_reads_side_by_side_see_only_their_own_creators_rows",),
+    ),
+    "reads bind the session": Mutant(
+        patch=_reads_bind_the_session,
+        noticed_by=(f"{POOL}test_a_read_leaves_no_creator_on_the_connection_to_the_next",),
+    ),
+    "tokens trusted without asking": Mutant(
+        patch=_tokens_trusted,
+        noticed_by=(
+            "test_reads.py::test_a_token_whose_grounds_have_ended_reads_nothing_any_more[sign-in]",
+            "test_reads.py::test_a_token_whose_grounds_have_ended_reads_nothing_any_more[membership]",
+            f"{TAGS}test_a_token_that_has_ended_is_refused_though_its_tag_is_right[/api/v1/documents-signed out]",
+        ),
+    ),
+    "tags for everybody": Mutant(
+        patch=_tags_for_everybody,
+        noticed_by=(
+            f"{TAGS}test_another_creators_tag_of_the_same_revision_is_worth_nothing",
+            f"{TAGS}test_a_colleagues_tag_is_worth_nothing_though_both_are_called_the_same[/api/v1/documents]",
+        ),
+    ),
+    "kept rows for all": Mutant(
+        patch=_kept_rows_for_all,
+        noticed_by=("tests/lean/test_reading.py::test_each_creator_and_each_value_has_rows_of_its_own",),
+    ),
+    "statements keep their first creator": Mutant(
+        patch=_statements_keep_their_creator,
+        noticed_by=(
+            "test_statements.py::"
+            "test_a_statement_compiled_for_one_creator_finds_only_the_others_row_for_the_other[find]",
+            "test_statements.py::test_a_change_compiled_for_one_creator_changes_only_the_others_row_for_the_other",
+        ),
     ),
 }
 
