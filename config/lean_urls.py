@@ -1,10 +1,9 @@
 """The addresses of `settings.LEAN_PATHS`, which the lean handler answers."""
 
-from django.conf import settings
 from django.urls import path
 
 from config.api import api
-from shared.http import collected_file, uncollected_file
+from shared.http import static_file
 from shared.observability.health import live, ready
 from shared.observability.metrics import metrics
 
@@ -13,5 +12,5 @@ urlpatterns = [
     path("health/live", live, name="live"),
     path("health/ready", ready, name="ready"),
     path("metrics", metrics, name="metrics"),
-    path("static/<path:path>", collected_file if settings.PRODUCTION else uncollected_file),
+    path("static/<path:path>", static_file),
 ]

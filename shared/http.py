@@ -33,6 +33,11 @@ def answer_error(request: HttpRequest, error: BaseException) -> HttpResponse:
     return problem_response(request, hub_error) if is_api(request) else page_response(request, hub_error)
 
 
+async def static_file(request: HttpRequest, path: str) -> HttpResponse:
+    """A static file, as production or development has it. Raises `Http404` for one that does not exist."""
+    return await (collected_file if settings.PRODUCTION else uncollected_file)(request, path)
+
+
 async def uncollected_file(request: HttpRequest, path: str) -> HttpResponse:
     """A static file straight from where it was written, for development: nothing is collected, nothing is cached.
 

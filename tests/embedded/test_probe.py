@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from shared.embedded import places, probe, web
+from shared.embedded import places, probe
 
 
 @pytest.fixture
@@ -53,14 +53,3 @@ def test_any_name_will_do_where_all_are_allowed(monkeypatch):
 
 def test_no_answer_means_not_ready():
     assert not probe.is_ready(places.free_port(None))
-
-
-def test_production_serves_the_collected_files_and_development_does_not(monkeypatch, tmp_path):
-    assert "--static-path-mount" not in web.web_command("127.0.0.1")
-
-    monkeypatch.setenv("HUB_ENV", "production")
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    command = web.web_command("0.0.0.0")
-
-    assert command[command.index("--static-path-mount") + 1] == str(tmp_path / "static")
-    assert command[-1] == "config.asgi:application"
