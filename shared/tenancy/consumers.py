@@ -1,5 +1,6 @@
 """The door for websockets: refuse first, join one creator's room, and keep being asked whether that is still right."""
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from shared.security.rate_limiter import limiter
 from shared.tenancy.live import Listening, doorkeeper, rooms
 
 log = structlog.get_logger(__name__)
+
+_CLOSE_SECONDS = 1.0
 
 
 class WrongOrigin(PermissionDenied):
@@ -33,8 +36,10 @@ class TenantConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # no stubs
     channel_layer_alias = None
 
     listening: Listening | None = None
+    _ended = False
 
     async def connect(self) -> None:
+        self._task = asyncio.current_task()
         try:
             self._require_own_origin()
         except HubError as error:
@@ -66,15 +71,23 @@ class TenantConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # no stubs
         """Nothing that a client sends means anything here, so it is not even parsed: it cannot name a room to join."""
 
     async def deliver(self, text: str) -> None:
-        """Pass an event on."""
-        await self.send(text_data=text)
+        """Pass an event on, unless it is being closed."""
+        if not self._ended:
+            await self.send(text_data=text)
 
     async def turn_out(self, error: Exception) -> None:
         """Close it, with the code that says why."""
-        self._leave()
+        self._ended = True
         if not isinstance(error, HubError):
             log.warning("socket_closed", error=type(error).__name__)
-        await self.close(close_code(error))
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.close(close_code(error))
+        except TimeoutError:  # it takes not even that: the server ends the connection with its task
+            if self._task is not None:
+                self._task.cancel()
+        finally:
+            self._leave()  # last: the room of the last to leave ends the task that may be closing it
 
     def _leave(self) -> None:
         if self.listening is not None:

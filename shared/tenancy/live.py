@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 # A socket that takes no event for so long is closed: whoever comes back asks for what they missed.
 SLOWEST_READER_SECONDS = 5.0
 IDLE_RECHECK_SECONDS = 20.0
-# One that takes nothing does not take the word that it is closed either.
-_CLOSE_SECONDS = 1.0
+# One that takes nothing does not take the word that it is closed either; a socket gives up on that sooner by itself.
+_CLOSE_SECONDS = 3.0
 # Asked about in one visit to the database.
 _AT_ONCE = 500
 

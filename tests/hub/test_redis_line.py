@@ -23,7 +23,7 @@ class Server:
     """A Redis that answers what a test says, as RESP; what was asked stands in `asked`."""
 
     def __init__(self):
-        self.asked, self.connections = [], []
+        self.asked, self.connections, self.ended = [], [], asyncio.Event()
         self.came = asyncio.Condition()
 
     async def __aenter__(self):
@@ -49,6 +49,7 @@ class Server:
             async with self.came:
                 self.asked += [b"PING"] * data.count(b"PING")
                 self.came.notify_all()
+        self.ended.set()
 
     async def heard(self, count):
         async with asyncio.timeout(SECONDS), self.came:
@@ -75,6 +76,8 @@ async def test_an_error_is_its_own_commands_alone(line):
     assert (first, last) == (b"first", b"last")
     assert type(wrong) is ResponseError
     assert isinstance(script, NoScriptError)
+    with pytest.raises(ResponseError):
+        await line.send("INCR")
 
 
 async def test_who_stops_waiting_does_not_shift_the_others_answers(line):
@@ -99,6 +102,30 @@ async def test_a_silent_redis_is_an_error_for_everybody_who_waits():
         answers = await asyncio.gather(*(line.send("PING") for _ in range(3)), return_exceptions=True)
 
         assert [type(answer) for answer in answers] == [TimeoutError] * 3
+        async with asyncio.timeout(SECONDS):
+            await silent.ended.wait()
+
+
+async def test_a_redis_that_falls_silent_after_an_answer_is_an_error_too():
+    async with Server() as server, asyncio.timeout(SECONDS):
+        line = RedisLine(server.url, patience=0.2)
+        answered = asyncio.create_task(line.send("PING"))
+        await server.heard(1)
+        server.connections[0].write(b"+PONG\r\n")
+        assert await answered == b"PONG"
+        await asyncio.sleep(0.1)  # the patience with the first is half gone when the second begins
+
+        with pytest.raises(TimeoutError, match="silent"):
+            await line.send("PING")
+
+
+async def test_who_stops_waiting_for_the_connection_leaves_it_to_the_others(line):
+    first, second = (asyncio.create_task(line.send("ECHO", word)) for word in ("first", "second"))
+    await asyncio.sleep(0)  # both wait for the connection
+    first.cancel()
+
+    assert await second == b"second"
+    assert first.cancelled()
 
 
 async def test_a_lost_connection_is_an_error_for_who_waits_and_the_next_command_makes_another():
@@ -106,6 +133,7 @@ async def test_a_lost_connection_is_an_error_for_who_waits_and_the_next_command_
         line = RedisLine(server.url, patience=SECONDS)
         lost = [asyncio.create_task(line.send("PING")) for _ in range(3)]
         await server.heard(3)
+        server.connections[0].write(b"$9\r\nhalf")  # an answer
         server.connections[0].close()
         answers = await asyncio.gather(*lost, return_exceptions=True)
         assert [type(answer) for answer in answers] == [RedisConnectionError] * 3

@@ -1,5 +1,6 @@
 """Sockets: who may open one, what it hears, and when it is closed."""
 
+import asyncio
 import json
 
 import pytest
@@ -8,7 +9,8 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from apps.accounts.models import Membership, RefreshFamily, User
-from shared.tenancy import live
+from shared.tenancy import consumers, live
+from shared.tenancy.consumers import TenantConsumer
 from shared.tenancy.ids import uuid7
 from shared.tenancy.names import group_name
 from shared.tenancy.run import announce, run_as
@@ -246,6 +248,47 @@ def test_signing_out_ends_the_tokens_socket(alice):
 def sign_out(person):
     assert HubClient().post("/api/v1/auth/logout", headers=person.headers).status_code == 204
     assert RefreshFamily.objects.get(user=person.user).revoked_at
+
+
+@pytest.mark.parametrize("asked", ["by an event", "by itself"])
+def test_the_only_socket_of_a_room_is_closed_even_if_that_takes_a_while(alice, bob, monkeypatch, asked):
+    close = TenantConsumer.close
+
+    async def slowly(self, code):
+        await asyncio.sleep(0.01)
+        await close(self, code)
+
+    monkeypatch.setattr(TenantConsumer, "close", slowly)
+    monkeypatch.setattr(live, "IDLE_RECHECK_SECONDS", 0.05 if asked == "by itself" else 60)
+
+    async def story():
+        goes = await opened(bob)
+        await sync_to_async(lose_the_membership)(bob)
+        if asked == "by an event":
+            await tell(alice)
+        message = await goes.receive_output(timeout=5)
+        assert (message["type"], message["code"]) == ("websocket.close", 4401)
+
+    run(story)
+
+
+def test_a_socket_that_does_not_even_take_its_closing_is_ended(alice, bob, monkeypatch):
+    monkeypatch.setattr(consumers, "_CLOSE_SECONDS", 0.05)
+
+    async def never(self, code):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(TenantConsumer, "close", never)
+
+    async def story():
+        goes = await opened(bob)
+        await sync_to_async(lose_the_membership)(bob)
+        await tell(alice)
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.shield(goes.future), 5)
+        assert live.rooms()._rooms == {}
+
+    run(story)
 
 
 def test_an_idle_socket_is_asked_again_too(alice, bob, monkeypatch):

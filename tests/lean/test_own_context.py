@@ -1,11 +1,13 @@
 """No request begins with what another left in its context."""
 
 import asyncio
+from contextlib import asynccontextmanager
+from contextvars import Context
 from uuid import uuid4
 
 import pytest
-import structlog
-from structlog.contextvars import bound_contextvars
+import uvicorn
+from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
 
 from shared.own_context import OwnContext
 from shared.tenancy.scope import creator_scope, current_creator
@@ -15,9 +17,9 @@ def test_a_request_begins_in_no_scope_wherever_the_server_was_when_it_started_it
     seen = []
 
     async def application(scope, receive, send):
-        seen.append((current_creator(), structlog.contextvars.get_contextvars()))
+        seen.append((current_creator(), get_contextvars()))
         await asyncio.sleep(0)
-        seen.append((current_creator(), structlog.contextvars.get_contextvars()))
+        seen.append((current_creator(), get_contextvars()))
 
     async def main():
         with creator_scope(uuid4()), bound_contextvars(request_id="another"):
@@ -29,13 +31,14 @@ def test_a_request_begins_in_no_scope_wherever_the_server_was_when_it_started_it
 
 def test_what_a_request_leaves_behind_nobody_finds():
     async def application(scope, receive, send):
-        creator_scope(uuid4()).__enter__()
+        bind_contextvars(request_id="another")
 
     async def main():
-        await OwnContext(application)({"type": "http"}, None, None)
-        return current_creator()
+        with bound_contextvars(server="started"):
+            await OwnContext(application)({"type": "http"}, None, None)
+            return get_contextvars()
 
-    assert asyncio.run(main()) is None
+    assert asyncio.run(main()) == {"server": "started"}
 
 
 def test_its_cancellation_and_its_errors_come_through():
@@ -54,6 +57,63 @@ def test_its_cancellation_and_its_errors_come_through():
     cancelled, failed = asyncio.run(main())
     assert isinstance(cancelled, asyncio.CancelledError)
     assert isinstance(failed, ZeroDivisionError)
+
+
+def test_where_the_server_has_made_a_context_nothing_is_added():
+    async def application(scope, receive, send):
+        return scope["tasks"].append(asyncio.current_task())
+
+    async def request(tasks):
+        tasks.append(asyncio.current_task())
+        await OwnContext(application)({"type": "http", "tasks": tasks}, None, None)
+        return tasks
+
+    async def main():
+        served, inside = await asyncio.get_running_loop().create_task(request([]), context=Context())
+        assert served is inside
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def served(application):
+    """A real server on one connection: what is written to it, and what it answers."""
+    server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", http="httptools", log_config=None))
+    serving = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(20):
+            while not server.started:
+                await asyncio.sleep(0.005)
+            reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname())
+            yield reader, writer
+            writer.close()
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def leaves_something(scope, receive, send):
+    """Answers whether it found something in its context, and leaves something there."""
+    found = b"some" if get_contextvars() else b"none"
+    bind_contextvars(request_id="another")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    await send({"type": "http.response.body", "body": found})
+
+
+async def test_requests_on_one_connection_share_no_context():
+    async def answer():
+        await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(4)
+
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with served(OwnContext(leaves_something)) as (reader, writer):
+        # The second is sent before the first is answered: the server pauses, and starts it from the first one's task.
+        writer.write(request * 2)
+        answers = [await answer(), await answer()]
+        writer.write(request)
+        answers.append(await answer())
+
+    assert answers == [b"none"] * 3
 
 
 @pytest.mark.django_db

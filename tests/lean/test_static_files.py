@@ -12,9 +12,10 @@ NOWHERE = ["../secret.txt", "hub/../../secret.txt", "/etc/passwd", "hub", "", "h
 
 @pytest.fixture
 def collected(tmp_path, settings):
-    """Production's folder with one file in it, and a secret beside it."""
+    """Production's folder with two files in it, and a secret beside it."""
     (tmp_path / "static" / "hub").mkdir(parents=True)
     (tmp_path / "static" / "hub" / "page.1234.css").write_text("body {}")
+    (tmp_path / "static" / "hub" / "page.unheard-of").write_text("<script>")
     (tmp_path / "secret.txt").write_text("secret")
     settings.STATIC_ROOT = str(tmp_path / "static")
 
@@ -26,6 +27,12 @@ async def test_a_collected_file_may_be_kept_for_ever(collected):
     assert answer.headers["Content-Type"] == "text/css"
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_what_is_of_no_known_type_is_not_shown(collected):
+    answer = await collected_file(RequestFactory().get("/"), "hub/page.unheard-of")
+
+    assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
 @pytest.mark.parametrize("path", NOWHERE)

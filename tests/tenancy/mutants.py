@@ -64,9 +64,9 @@ def _no_compiler_guard() -> None:
 
 
 def _one_group_for_all() -> None:
-    from shared.tenancy import names, run
+    from shared.tenancy import live, names, run
 
-    names.group_name = run.group_name = lambda kind: f"everybody.{kind}"
+    names.group_name = run.group_name = live.group_name = lambda kind: f"everybody.{kind}"
 
 
 def _scopes_may_switch() -> None:
@@ -161,6 +161,8 @@ def _statements_keep_their_creator() -> None:
 
 POOL = "test_pool_reader.py::"
 TAGS = "tests/hub/test_reading.py::"
+SHARED = "tests/isolation/test_reads.py::"
+ALTERNATING = "test_two_creators_on_one_connection_never_see_each_other_whoever_leaves"
 
 MUTANTS = {
     "no policy": Mutant(
@@ -260,7 +262,10 @@ MUTANTS = {
     ),
     "one group for all": Mutant(
         patch=_one_group_for_all,
-        noticed_by=("test_run.py::test_news_goes_to_the_creators_own_group_once_the_rows_are_there",),
+        noticed_by=(
+            "test_run.py::test_news_goes_to_the_creators_own_group_once_the_rows_are_there",
+            "tests/isolation/test_sockets.py::test_each_hears_their_own_news_and_nobody_elses[bearer]",
+        ),
     ),
     "session-level SET": Mutant(
         patch=_session_level_set,
@@ -291,17 +296,19 @@ MUTANTS = {
     ),
     "reads not bound": Mutant(
         patch=_reads_not_bound,
-        noticed_by=(f"{POOL}test_reads_side_by_side_see_only_their_own_creators_rows",),
+        noticed_by=(f"{POOL}test_reads_side_by_side_see_only_their_own_creators_rows", f"{SHARED}{ALTERNATING}"),
     ),
     "reads bind the session": Mutant(
         patch=_reads_bind_the_session,
-        noticed_by=(f"{POOL}test_a_read_leaves_no_creator_on_the_connection_to_the_next",),
+        noticed_by=(f"{POOL}test_a_read_leaves_no_creator_on_the_connection_to_the_next", f"{SHARED}{ALTERNATING}"),
     ),
     "tokens trusted without asking": Mutant(
         patch=_tokens_trusted,
         noticed_by=(
             "test_reads.py::test_a_token_whose_grounds_have_ended_reads_nothing_any_more[sign-in]",
             "test_reads.py::test_a_token_whose_grounds_have_ended_reads_nothing_any_more[membership]",
+            "tests/isolation/test_ended_tokens.py::test_it_opens_nothing_and_changes_nothing"
+            "[GET /api/v1/search-signed out and in again]",
             f"{TAGS}test_a_token_that_has_ended_is_refused_though_its_tag_is_right[/api/v1/documents-signed out]",
         ),
     ),
@@ -314,7 +321,10 @@ MUTANTS = {
     ),
     "kept rows for all": Mutant(
         patch=_kept_rows_for_all,
-        noticed_by=("tests/lean/test_reading.py::test_each_creator_and_each_value_has_rows_of_its_own",),
+        noticed_by=(
+            "tests/lean/test_reading.py::test_each_creator_and_each_value_has_rows_of_its_own",
+            f"{SHARED}{ALTERNATING}",
+        ),
     ),
     "statements keep their first creator": Mutant(
         patch=_statements_keep_their_creator,

@@ -12,7 +12,7 @@ def write_cursor(last: UUID) -> str:
 
 
 def read_cursor(cursor: str | None) -> UUID | None:
-    """The document before which to go on. Raises `CursorInvalid` (400)."""
+    """The document before which to go on. Raises `CursorInvalid` (422)."""
     if not cursor:
         return None
     try:
