@@ -16,7 +16,7 @@ django.setup()
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
-from django.urls import path  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
 
 from apps.knowledge.consumers import DocumentsConsumer  # noqa: E402
 from apps.knowledge.embedding import warm_up  # noqa: E402
@@ -60,6 +60,12 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
             return
 
 
+async def _no_such_socket(scope: Any, receive: Any, send: Any) -> None:
+    """Refuse the handshake."""
+    await receive()
+    await send({"type": "websocket.close"})
+
+
 class _Http:
     """Machines go the lean way, people through Django's own handler."""
 
@@ -75,6 +81,6 @@ application = ProtocolTypeRouter(
     {
         "lifespan": _lifespan,
         "http": OwnContext(_Http()),
-        "websocket": OwnContext(URLRouter([path("ws", DocumentsConsumer.as_asgi())])),
+        "websocket": OwnContext(URLRouter([path("ws", DocumentsConsumer.as_asgi()), re_path("", _no_such_socket)])),
     }
 )

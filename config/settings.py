@@ -185,6 +185,9 @@ DATABASES = {
         "DISABLE_SERVER_SIDE_CURSORS": True,
         "OPTIONS": {
             "connect_timeout": 5,
+            # Milliseconds. Else a host that vanished without a word is waited for until TCP gives up, a quarter of an
+            # hour later, by everything that had sent it something.
+            "tcp_user_timeout": 10_000,
             "pool": {
                 "min_size": 0,
                 "max_size": get_env_value("DATABASE_POOL_SIZE", fallback=True),

@@ -66,11 +66,11 @@ async def _static_file(find: Callable[[], Any], path: str, keep: str) -> HttpRes
 def _read_static(find: Callable[[], Any]) -> bytes:
     try:
         found = find()
-    except SuspiciousFileOperation:
-        raise Http404 from None
-    if not isinstance(found, str) or not Path(found).is_file():
-        raise Http404
-    return Path(found).read_bytes()
+        if isinstance(found, str) and Path(found).is_file():
+            return Path(found).read_bytes()
+    except (SuspiciousFileOperation, OSError, ValueError):  # a name that no file can have
+        pass
+    raise Http404
 
 
 class PagesHandler(ASGIHandler):

@@ -44,6 +44,9 @@ class RedisLine(asyncio.Protocol):
         """
         if self._transport is None:
             await self._connect()
+        if self._transport is None:
+            # Lost again before it was this one's turn. To wait now would be to take the next connection's first answer.
+            raise RedisConnectionError("lost as soon as it was made")
         answer: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((answer, self._loop.time()))
         if not self._unsent:

@@ -143,8 +143,9 @@ async def search_passages(
 ) -> Answer:
     """Embed the question, then look for it. Raises `EmbeddingUnavailable`, `DocumentNotFound`."""
     began = time.perf_counter()
-    actor = await confirm_actor(who)  # before the work of embedding is done for them
+    await confirm_actor(who)  # before the work of embedding is done for them
     vectors = await current_embedder().embed([query])
+    actor = await confirm_actor(who)  # again: it may have taken long
     question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id)
     hits = await follow(actor, lambda: search(question))
     return Answer(query, round((time.perf_counter() - began) * 1000), hits)

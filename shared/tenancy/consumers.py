@@ -1,6 +1,7 @@
 """The door for websockets: refuse first, join one creator's room, and keep being asked whether that is still right."""
 
 import asyncio
+import contextlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,10 +55,24 @@ class TenantConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # no stubs
                 await rooms().join(self, kind)
         except Exception as error:  # a refusal, a dead Redis, a dead Postgres: the socket says which
             self._leave()
-            await self.accept()  # a code can only be sent over an open socket
-            await self.turn_out(error)
+            with contextlib.suppress(OSError):  # the client has left by itself
+                await self.accept()  # a code can only be sent over an open socket
+                await self.turn_out(error)
             return
-        await self.accept()
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+        if not self._ended:  # else it was turned out while its room was opened
+            await self._open()
+
+    async def _open(self) -> None:
+        try:
+            await self.accept()
+        except BaseException as error:
+            self._leave()
+            if isinstance(error, OSError):  # the client has left
+                raise StopConsumer from None
+            raise
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels', without its hop to a thread for database connections: a socket has none."""

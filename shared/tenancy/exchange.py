@@ -14,6 +14,8 @@ from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 
+_ROWS_AT_ONCE = 2000
+
 type Row = tuple[Any, ...]
 type Rows = list[Row]
 type Parameters = Sequence[Any] | Mapping[str, Any]
@@ -94,12 +96,16 @@ class ReadConnection(AsyncConnection[Any]):
         """
         return Answer(self.pgconn, AsyncClientCursor(self).mogrify(sql, parameters).encode())
 
-    def load(self, results: list[Any]) -> list[Rows]:
-        """The rows of each result."""
+    async def load(self, results: list[Any]) -> list[Rows]:
+        """The rows of each result. Of many, some at a time: nobody's rows should hold up everybody."""
         if self._loaders is None:
             self._loaders = Transformer(self)
         loaded = []
         for result in results:
             self._loaders.set_pgresult(result)
-            loaded.append(self._loaders.load_rows(0, result.ntuples, tuple))
+            rows = self._loaders.load_rows(0, min(result.ntuples, _ROWS_AT_ONCE), tuple)
+            for start in range(_ROWS_AT_ONCE, result.ntuples, _ROWS_AT_ONCE):
+                await asyncio.sleep(0)
+                rows += self._loaders.load_rows(start, min(start + _ROWS_AT_ONCE, result.ntuples), tuple)
+            loaded.append(rows)
         return loaded

@@ -30,6 +30,8 @@ SLOWEST_READER_SECONDS = 5.0
 IDLE_RECHECK_SECONDS = 20.0
 # One that takes nothing does not take the word that it is closed either; a socket gives up on that sooner by itself.
 _CLOSE_SECONDS = 3.0
+# How long Redis may take over a subscription.
+_SUBSCRIBE_SECONDS = 2.0
 # Asked about in one visit to the database.
 _AT_ONCE = 500
 
@@ -98,12 +100,14 @@ class Room:
 
     async def close(self) -> None:
         """Leave the group. Nobody is in the room any more."""
-        with contextlib.suppress(Exception):
-            await self.opened
+        self.opened.cancel()
+        await asyncio.wait([self.opened])
         for task in self._tasks:
             task.cancel()  # which also ends the channel's subscription
-        with contextlib.suppress(Exception), creator_scope(self.creator_id):
-            await self._layer.group_discard(group_name(self.kind), self._channel)
+        if self._channel:
+            with contextlib.suppress(Exception), creator_scope(self.creator_id):
+                async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                    await self._layer.group_discard(group_name(self.kind), self._channel)
 
     async def _until_it_fails(self, part: Coroutine[Any, Any, None]) -> None:
         """A room that cannot go on closes its sockets: whoever connects again gets another."""
@@ -151,7 +155,10 @@ class Rooms:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def join(self, listener: Listener, kind: str) -> None:
-        """Put a socket into its creator's room. Raises what Redis raises when it cannot be subscribed to."""
+        """Put a socket into its creator's room.
+
+        Raises what Redis raises when it cannot be subscribed to, `ServiceUnavailable` when it says nothing.
+        """
         key = (listener.listening.actor.creator_id, kind)
         room = self._rooms.get(key)
         if room is None:
@@ -161,7 +168,11 @@ class Rooms:
             self._checking = asyncio.get_running_loop().create_task(self._keep_checking())
         try:
             # Others wait for the same; one that goes away does not take it along.
-            await asyncio.shield(room.opened)
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await asyncio.shield(room.opened)
+        except TimeoutError:
+            self.leave(listener, kind)
+            raise ServiceUnavailable from None
         except BaseException:
             self.leave(listener, kind)
             raise
@@ -186,7 +197,10 @@ class Rooms:
         while True:
             await asyncio.sleep(IDLE_RECHECK_SECONDS)
             listeners = {listener for room in self._rooms.values() for listener in room.listeners}
-            await turn_out_who_may_not_stay(list(listeners))
+            try:
+                await turn_out_who_may_not_stay(list(listeners))
+            except Exception:
+                log.exception("recheck_failed")  # and asked again at the next turn
 
 
 async def turn_out_who_may_not_stay(listeners: list[Listener]) -> None:
@@ -199,11 +213,13 @@ async def turn_out_who_may_not_stay(listeners: list[Listener]) -> None:
             proofs = await doorkeeper().still_admitted([listener.listening for listener in part])
         except Exception as error:
             reason = error
+        refused = []
         for listener, proven in zip(part, proofs, strict=True):
             if proven is None:
-                await turn_out(listener, reason)
+                refused.append(turn_out(listener, reason))
             else:
                 listener.listening = proven
+        await asyncio.gather(*refused)  # together: one that takes nothing holds up nobody's check
 
 
 async def turn_out(listener: Listener, error: Exception) -> None:

@@ -60,11 +60,17 @@ class BaseTenantModel(models.Model):
         names = tuple(named) if isinstance(named, list | tuple) else ()
         ordinary = not args and len(options) == 1 and names and not self._state.adding
         known = len(set(names)) == len(names) and writable_fields(type(self)).issuperset(names)
+        known = known and not any(self._is_expression(name) for name in names)
         listeners = signals.pre_save.has_listeners(type(self)) or signals.post_save.has_listeners(type(self))
         if ordinary and known and not listeners:
             save_fields(self, names)
         else:
             super().save(*args, **options)
+
+    def _is_expression(self, name: str) -> bool:
+        """Whether a field holds something for Postgres to work out, such as `F("bytes") + 1`."""
+        value = self.__dict__.get(self._meta.get_field(name).attname)  # type: ignore[union-attr]
+        return hasattr(value, "resolve_expression")
 
 
 class Revision(BaseTenantModel):

@@ -8,6 +8,7 @@ says is compiled by the ORM, once for each shape of a query. See docs/decisions/
 import asyncio
 from collections.abc import Callable, Generator, Mapping
 from contextlib import nullcontext
+from contextvars import Context
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -257,7 +258,7 @@ class PoolReader:
         answer = None
         try:
             answer = one.send(sql, parameters)
-            return one.load((await answer.arrived)[-sets:])
+            return await one.load((await answer.arrived)[-sets:])
         except OperationalError as error:
             if one.closed or isinstance(error, _SERVER_STOPS):
                 raise _Died(*error.args) from error
@@ -279,7 +280,8 @@ class PoolReader:
         for closed in [other for other in list(self._pools) if other.is_closed()]:
             self._pools.pop(closed, None)  # a sync caller's loop lives for one call
         pool = _new_pool()
-        await pool.open()
+        # In a context of its own: the pool's workers would say whatever they log in the name of who came first.
+        await loop.create_task(pool.open(), context=Context())
         first = self._pools.setdefault(loop, pool)
         if first is not pool:
             await pool.close()

@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from apps.accounts.authentication import claims_of
-from apps.accounts.models import Membership, RefreshFamily
+from apps.accounts.models import Creator, Membership, RefreshFamily
 from apps.accounts.services import load_session_listening, still_listening
 from apps.accounts.services.actors import SESSION_CREATOR
 from apps.accounts.services.listening import TokenProof
@@ -54,7 +54,18 @@ def no_member(person):
     Membership.objects.filter(user=person.user).delete()
 
 
-ENDINGS = {"password": new_password, "active": not_active, "member": no_member}
+def member_elsewhere(person):
+    Membership.objects.filter(user=person.user).update(creator=Creator.objects.get(display_name="Umbrella"))
+
+
+ENDINGS = {"password": new_password, "active": not_active, "member": no_member, "elsewhere": member_elsewhere}
+
+
+def test_a_session_of_nobody_listens_to_nothing():
+    nobody = SessionStore()
+    nobody.create()
+
+    assert [load_session_listening(key=key) for key in (nobody.session_key, "made-up")] == [None, None]
 
 
 def test_all_that_hold_stay_in_their_order(alice, bob, mallory):

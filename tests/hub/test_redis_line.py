@@ -163,3 +163,31 @@ async def test_closing_tells_who_waits():
 
         with pytest.raises(RedisConnectionError):
             await waiting
+
+
+class Fleeting(Server):
+    """Ends its first connection as soon as that has been made, and answers PING on the others."""
+
+    async def _meet(self, reader, writer):
+        self.connections.append(writer)
+        first, greetings = len(self.connections) == 1, 0
+        while data := await reader.read(65536):
+            writer.write(b"+OK\r\n" * data.count(b"CLIENT") + b"+PONG\r\n" * data.count(b"PING"))
+            greetings += data.count(b"SETINFO")
+            if first and greetings == 2:  # redis-py's name and its version
+                writer.close()
+                return
+
+
+async def test_a_connection_lost_as_soon_as_it_is_made_shifts_nobodys_answer():
+    async with Fleeting() as server, asyncio.timeout(SECONDS):
+        line = RedisLine(server.url, patience=SECONDS)
+        lost = asyncio.create_task(line.send("ECHO", "lost"))
+        await asyncio.sleep(0)
+        await asyncio.wait([line._connecting])
+        after = asyncio.create_task(line.send("PING"))
+
+        with pytest.raises(RedisConnectionError):
+            await lost
+        assert await after == b"PONG"
+        await line.close()

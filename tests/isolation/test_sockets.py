@@ -373,3 +373,27 @@ def test_a_foreign_page_is_refused_before_the_handshake(alice):
         return (await one.receive_output(timeout=10))["type"]
 
     assert run(story) == "websocket.close"
+
+
+def test_an_address_without_a_socket_is_refused_before_the_handshake():
+    async def story():
+        one = socket(path="/anything")
+        await one.send_input({"type": "websocket.connect"})
+        assert (await one.receive_output(timeout=5))["type"] == "websocket.close"
+
+    run(story)
+
+
+def test_a_client_that_leaves_while_it_is_let_in_leaves_no_room_behind(alice, monkeypatch):
+    async def gone(self, subprotocol=None, headers=None):
+        raise OSError
+
+    monkeypatch.setattr(TenantConsumer, "accept", gone)
+
+    async def story():
+        one = socket([await sync_to_async(cookie_of)(alice)])
+        await one.send_input({"type": "websocket.connect"})
+        await one.wait(timeout=5)
+        assert live.rooms()._rooms == {}
+
+    run(story)

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 from contextvars import Context
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -76,9 +77,10 @@ def test_where_the_server_has_made_a_context_nothing_is_added():
 
 
 @asynccontextmanager
-async def served(application):
+async def served(application, **options):
     """A real server on one connection: what is written to it, and what it answers."""
-    server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", http="httptools", log_config=None))
+    config = uvicorn.Config(application, port=0, lifespan="off", http="httptools", log_config=None, **options)
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(20):
@@ -93,27 +95,33 @@ async def served(application):
 
 
 async def leaves_something(scope, receive, send):
-    """Answers whether it found something in its context, and leaves something there."""
+    """Answers whether it found something in its context and in whose task it runs, and leaves something there."""
     found = b"some" if get_contextvars() else b"none"
+    task = b"same" if asyncio.current_task() is scope["task"] else b"own."
     bind_contextvars(request_id="another")
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-    await send({"type": "http.response.body", "body": found})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8")]})
+    await send({"type": "http.response.body", "body": found + task})
 
 
-async def test_requests_on_one_connection_share_no_context():
+@pytest.mark.parametrize(("server_makes_one", "task"), [(False, b"own."), (True, b"same")])
+async def test_requests_on_one_connection_share_no_context(server_makes_one, task):
+    async def application(scope, receive, send):
+        await OwnContext(leaves_something)({**scope, "task": asyncio.current_task()}, receive, send)
+
     async def answer():
         await reader.readuntil(b"\r\n\r\n")
-        return await reader.readexactly(4)
+        return await reader.readexactly(8)
 
     request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    async with served(OwnContext(leaves_something)) as (reader, writer):
-        # The second is sent before the first is answered: the server pauses, and starts it from the first one's task.
-        writer.write(request * 2)
-        answers = [await answer(), await answer()]
-        writer.write(request)
-        answers.append(await answer())
+    with bound_contextvars(server="started"):
+        async with served(application, reset_contextvars=server_makes_one) as (reader, writer):
+            # The second is sent before the first is answered: the server pauses, and starts it from the first's task.
+            writer.write(request * 2)
+            answers = [await answer(), await answer()]
+            writer.write(request)
+            answers.append(await answer())
 
-    assert answers == [b"none"] * 3
+    assert answers == [b"none" + task] * 3
 
 
 @pytest.mark.django_db
@@ -122,3 +130,34 @@ def test_the_hub_serves_through_it():
 
     for kind in ("http", "websocket"):
         assert isinstance(application.application_mapping[kind], OwnContext)
+
+
+async def test_at_its_end_the_hub_closes_what_reads_have_opened_and_loads_no_longer(pool_reader, monkeypatch):
+    from config import asgi
+
+    told, sent, stopped = asyncio.Queue(), asyncio.Queue(), asyncio.Event()
+
+    async def load():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    monkeypatch.setattr(asgi, "warm_up", load)
+    monkeypatch.setattr(asgi, "gc", Mock())
+    async with asyncio.timeout(20):
+        pool = await pool_reader.open()
+        connection = await pool.getconn()
+        await pool.putconn(connection)
+        life = asyncio.create_task(asgi.application({"type": "lifespan"}, told.get, sent.put))
+        told.put_nowait({"type": "lifespan.startup"})
+        assert await sent.get() == {"type": "lifespan.startup.complete"}
+        assert not connection.closed
+
+        told.put_nowait({"type": "lifespan.shutdown"})
+        assert await sent.get() == {"type": "lifespan.shutdown.complete"}
+        assert pool.closed
+        assert connection.closed
+        await life
+        await stopped.wait()

@@ -7,7 +7,16 @@ from django.test import RequestFactory
 from shared.http import collected_file, uncollected_file
 
 # Everything that is not inside the folder, and the folder itself.
-NOWHERE = ["../secret.txt", "hub/../../secret.txt", "/etc/passwd", "hub", "", "hub/nothing.css", "hub\x00.css"]
+NOWHERE = [
+    "../secret.txt",
+    "hub/../../secret.txt",
+    "/etc/passwd",
+    "hub",
+    "",
+    "hub/nothing.css",
+    "hub\x00.css",
+    "a" * 300,
+]
 
 
 @pytest.fixture

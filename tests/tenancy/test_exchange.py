@@ -37,7 +37,7 @@ def gate(transactional_db):
 async def ask(line, sql, parameters=()):
     """The rows of each result of a message."""
     async with asyncio.timeout(SECONDS):
-        return line.load(await line.send(sql, parameters).arrived)
+        return await line.load(await line.send(sql, parameters).arrived)
 
 
 async def wait(answer):

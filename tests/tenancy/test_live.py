@@ -121,6 +121,18 @@ async def test_all_of_a_creators_sockets_share_a_subscription_and_a_question(kee
     assert mallorys.heard == [2]
 
 
+async def test_another_kind_of_news_has_a_room_of_its_own(keeper):
+    listens, elsewhere = Listener(), Listener()
+    await rooms().join(elsewhere, "jobs")
+    await joined(listens)
+    await tell(1)
+    await until(lambda: listens.heard == [1])
+    rooms().leave(elsewhere, "jobs")
+
+    assert keeper.asked == [1]
+    assert elsewhere.heard == []
+
+
 async def test_what_comes_during_a_question_is_asked_about_once_and_passed_on_in_order(keeper):
     (one,) = await joined(Listener())
     keeper.may_answer.clear()
@@ -200,6 +212,24 @@ async def test_one_that_fails_at_its_news_is_closed_alone(keeper, monkeypatch):
 
     assert isinstance(fails.closed, ReaderTooSlow)
     assert stays.closed is None
+
+
+async def closes_never(error):
+    await asyncio.Event().wait()
+
+
+async def fails_to_close(error):
+    raise ConnectionError
+
+
+@pytest.mark.parametrize("turn_out", [closes_never, fails_to_close])
+async def test_one_that_cannot_even_be_closed_keeps_nobody_from_the_news(keeper, monkeypatch, turn_out):
+    monkeypatch.setattr(live, "_CLOSE_SECONDS", 0.05)
+    goes, stays, goes_too = await joined(Listener(), Listener(), Listener())
+    monkeypatch.setattr(goes, "turn_out", turn_out)
+    keeper.refused = [goes.listening, goes_too.listening]
+    await tell(1)
+    await until(lambda: stays.heard == [1] and goes_too.closed)
 
 
 async def cannot_hear(keeper):
@@ -282,9 +312,12 @@ async def test_an_event_that_cannot_be_read_is_logged_and_the_next_one_heard(kee
 async def test_silent_sockets_are_asked_about_too(keeper, monkeypatch):
     monkeypatch.setattr(live, "IDLE_RECHECK_SECONDS", 0.01)
     stays, goes = await joined(Listener(), Listener(MALLORYS))
+    await until(lambda: len(keeper.asked) > 1)  # again and again
     keeper.refused = [goes.listening]
     await until(lambda: goes.closed)
 
+    assert keeper.asked[:2] == [2, 2]  # both rooms in one question
+    assert isinstance(goes.closed, NotAuthenticated)
     assert stays.closed is None
 
 
@@ -296,3 +329,16 @@ def test_rooms_of_a_loop_that_has_ended_are_forgotten():
 
     assert first is not second
     assert first not in live._by_loop.values()
+
+
+async def test_a_redis_that_says_nothing_is_unavailable_and_leaves_nobody_waiting(keeper, monkeypatch):
+    async def silent(group, channel):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(live, "_SUBSCRIBE_SECONDS", 0.05)
+    monkeypatch.setattr(get_channel_layer(), "group_add", silent, raising=False)
+    with pytest.raises(ServiceUnavailable):
+        await joined(Listener())
+
+    await asyncio.gather(*rooms()._closing)
+    assert rooms()._rooms == {}

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.core.exceptions import FieldFetchBlocked
 from django.db import models, transaction
 from django.db.models import signals
+from django.db.models.functions import Upper
 
 from apps.accounts.models import Creator
 from apps.hub.models import Profile
@@ -299,3 +300,12 @@ def test_a_field_that_is_named_twice_is_written_once(rooms):
     with creator_scope(room.creator_id):
         room.save(update_fields=["name", "name"])
         assert type(room).objects.get(id=room.id).name == "attic"
+
+
+def test_a_value_that_postgres_works_out_is_left_to_django(rooms):
+    alices, _ = rooms
+    alices.name = Upper(models.F("name"))
+    with creator_scope(alices.creator_id):
+        alices.save(update_fields=["name"])
+
+    assert name_of(alices) == "ALICE'S"

@@ -45,11 +45,12 @@ def load_session_listening(*, key: str) -> Listening | None:
     """Whoever a dashboard session belongs to, or None."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    actor = load_session_actor(request=request)
+    # What vouches is read before what it vouches for: a change in between is noticed at the next question.
     stored = Session.objects.filter(session_key=key).values_list("session_data", flat=True).first()
-    if actor is None or stored is None:
+    password = getattr(get_user(request), "password", None)
+    actor = load_session_actor(request=request)
+    if actor is None or stored is None or password is None:
         return None
-    password = get_user(request).password
     chosen = request.session.get(SESSION_CREATOR) is not None
     return Listening(actor, SessionProof(key, _hash(stored), _hash(password), chosen))
 
