@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import uuid4
 
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close
@@ -31,6 +32,21 @@ class _LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]  # no stubs
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Raises redis-py's errors, or `TimeoutError`, when Redis does not take it."""
         await self.line.send("PUBLISH", self._get_group_channel_name(group), self.channel_layer.serialize(message))
+
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """As channels-redis's, which would keep the queue of a channel that could not be subscribed to."""
+        channel = f"{self.prefix}{prefix}{uuid4().hex}"
+        try:
+            await self._subscribe_to_channel(channel)
+        except BaseException:
+            self.channels.pop(channel, None)
+            raise
+        return channel
+
+    async def forget_channel(self, channel: str) -> None:
+        """End a channel. channels-redis does only when whoever receives on it is cancelled while waiting."""
+        if self.channels.pop(channel, None) is not None:
+            await self._get_shard(channel).unsubscribe(channel)
 
     async def flush(self) -> None:
         await self.line.close()

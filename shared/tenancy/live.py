@@ -108,6 +108,7 @@ class Room:
             with contextlib.suppress(Exception), creator_scope(self.creator_id):
                 async with asyncio.timeout(_SUBSCRIBE_SECONDS):
                     await self._layer.group_discard(group_name(self.kind), self._channel)
+                    await self._layer.forget_channel(self._channel)
 
     async def _until_it_fails(self, part: Coroutine[Any, Any, None]) -> None:
         """A room that cannot go on closes its sockets: whoever connects again gets another."""
@@ -142,7 +143,10 @@ class Room:
             async with asyncio.timeout(SLOWEST_READER_SECONDS):
                 for text in texts:
                     await listener.deliver(text)
-        except Exception:  # too slow, or gone without a word
+        except (Exception, asyncio.CancelledError):  # too slow, or gone without a word
+            room = asyncio.current_task()
+            if room is not None and room.cancelling():
+                raise
             await turn_out(listener, ReaderTooSlow())
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import redis
@@ -67,6 +68,7 @@ async def keeper(monkeypatch):
         for listener in list(room.listeners):
             rooms().leave(listener, "events")
     await asyncio.gather(*rooms()._closing)
+    assert get_channel_layer()._get_layer().channels == {}  # nothing is kept of a room
 
 
 @pytest.fixture
@@ -92,10 +94,10 @@ async def send(message, creator=ALICES):
         await get_channel_layer().group_send(group_name("events"), message)
 
 
-def subscriptions():
-    """How many connections Redis would pass Alice's news to."""
+def subscriptions(*channels):
+    """How many connections Redis passes on to what is sent to these."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        return client.pubsub_numsub(channel_of_news())[0][1]
+        return sum(count for _, count in client.pubsub_numsub(*channels))
 
 
 def channel_of_news():
@@ -214,6 +216,33 @@ async def test_one_that_fails_at_its_news_is_closed_alone(keeper, monkeypatch):
     assert stays.closed is None
 
 
+async def test_one_whose_sending_is_cancelled_does_not_silence_the_room(keeper, monkeypatch):
+    async def cancelled(text):
+        raise asyncio.CancelledError
+
+    bad, other = await joined(Listener(), Listener())
+    monkeypatch.setattr(bad, "deliver", cancelled)
+    await tell(1)
+    await until(lambda: bad.closed)
+    await tell(2)
+    await until(lambda: other.heard == [1, 2])
+
+
+async def test_those_who_may_not_stay_are_closed_together(keeper, monkeypatch):
+    refused = await joined(*(Listener() for _ in range(3)))
+    all_are_closing = asyncio.Barrier(3)
+
+    async def wait_for_the_others(close, error):
+        await all_are_closing.wait()
+        await close(error)
+
+    for one in refused:
+        monkeypatch.setattr(one, "turn_out", partial(wait_for_the_others, one.turn_out))
+    keeper.refused = [one.listening for one in refused]
+    await tell(1)
+    await until(lambda: all(one.closed for one in refused))
+
+
 async def closes_never(error):
     await asyncio.Event().wait()
 
@@ -256,12 +285,15 @@ async def test_a_room_that_cannot_go_on_closes_its_sockets(keeper, breaks):
 
 async def test_the_last_to_leave_ends_the_subscription_and_the_next_begins_another(keeper, subscribed):
     first, last = await joined(Listener(), Listener())
+    (room,) = rooms()._rooms.values()
+    channels = channel_of_news(), room._channel
     rooms().leave(first, "events")
     assert rooms()._closing == set()
+    assert subscriptions(*channels) == 2
     rooms().leave(last, "events")
     await asyncio.gather(*rooms()._closing)
     assert (rooms()._rooms, rooms()._checking) == ({}, None)
-    await until(lambda: subscriptions() == 0)
+    await until(lambda: subscriptions(*channels) == 0)
 
     (next_one,) = await joined(Listener())
     await tell(1)
@@ -319,6 +351,19 @@ async def test_silent_sockets_are_asked_about_too(keeper, monkeypatch):
     assert keeper.asked[:2] == [2, 2]  # both rooms in one question
     assert isinstance(goes.closed, NotAuthenticated)
     assert stays.closed is None
+
+
+async def test_a_check_of_silent_sockets_that_fails_is_logged_and_made_again(keeper, monkeypatch):
+    monkeypatch.setattr(live, "IDLE_RECHECK_SECONDS", 0.01)
+    (goes,) = await joined(Listener())
+    with capture_logs() as logs:
+        keeper.forgets = True
+        await until(lambda: logs)
+        keeper.forgets, keeper.refused = False, [goes.listening]
+        await until(lambda: goes.closed)
+
+    assert {line["event"] for line in logs} == {"recheck_failed"}
+    assert isinstance(goes.closed, NotAuthenticated)
 
 
 def test_rooms_of_a_loop_that_has_ended_are_forgotten():
