@@ -39,18 +39,8 @@ def _hub(port: str, workers: int) -> list[str]:
 
 
 def _django(port: str, workers: int) -> list[str]:
-    fixed = [
-        "-m",
-        "granian",
-        "--interface",
-        "asginl",
-        "--loop",
-        "uvloop",
-        "--host",
-        "127.0.0.1",
-        "--log-level",
-        "warning",
-    ]
+    fixed = ["-m", "granian", "--interface", "asginl", "--loop", "uvloop", "--host", "127.0.0.1"]
+    fixed += ["--log-level", "warning"]
     application = "benchmarks.peers.django_app:application"
     return [sys.executable, *fixed, "--workers", str(workers), "--port", port, application]
 

@@ -63,7 +63,7 @@ class LeanRequest(ASGIRequest):
 
 def _may_have_body(request: LeanRequest) -> bool:
     # RFC 9112, section 6.3: without either header an HTTP/1.1 request has no body. HTTP/2 needs neither.
-    if request.method in ("GET", "HEAD") and request.scope["http_version"][0] == "1":
+    if request.scope["http_version"][0] == "1":
         return request.META.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in request.META
     return True
 

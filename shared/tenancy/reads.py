@@ -280,8 +280,9 @@ class PoolReader:
         for closed in [other for other in list(self._pools) if other.is_closed()]:
             self._pools.pop(closed, None)  # a sync caller's loop lives for one call
         pool = _new_pool()
-        # In a context of its own: the pool's workers would say whatever they log in the name of who came first.
-        await loop.create_task(pool.open(), context=Context())
+        # In a context of its own: the pool's workers would say whatever they log in the name of who came first. Eager:
+        # opening waits for nothing, so the first requests, which come together, do not open a pool each.
+        await asyncio.Task(pool.open(), loop=loop, context=Context(), eager_start=True)
         first = self._pools.setdefault(loop, pool)
         if first is not pool:
             await pool.close()

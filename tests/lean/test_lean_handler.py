@@ -243,6 +243,14 @@ def test_a_strangers_body_is_never_read():
         assert exchange.answered["connection"] == "close"
 
 
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
+def test_a_connection_goes_on_after_a_refusal_that_left_no_body_unread(method):
+    exchange = run(Exchange("/api/v1/documents", method), LeanHandler())
+
+    assert exchange.status in (401, 405)
+    assert "connection" not in exchange.answered
+
+
 def test_before_sign_in_a_body_is_read(lean):
     body = b'{"email": "a"}'
     exchange = run(Exchange("/api/v1/auth/login", "POST", (length(body),), [body]), lean)

@@ -9,6 +9,7 @@ from psycopg import OperationalError, errors
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from shared.exceptions import from_exception
+from shared.tenancy import reads
 from shared.tenancy.policies import SETTING
 from shared.tenancy.reads import PoolReader, ask
 from shared.tenancy.scope import creator_scope
@@ -89,6 +90,14 @@ async def test_reads_side_by_side_see_only_their_own_creators_rows(two, pool_rea
     answers = await asyncio.gather(*[read_for(actor) for actor in actors])
 
     assert answers == [ALICES if actor is two.alice else MALLORYS for actor in actors]
+
+
+async def test_the_first_reads_which_come_together_open_one_pool(two, pool_reader, monkeypatch):
+    made, new_pool = [], reads._new_pool
+    monkeypatch.setattr(reads, "_new_pool", lambda: made.append(new_pool()) or made[-1])
+
+    assert await asyncio.gather(*[read_for(two.alice) for _ in range(20)]) == [ALICES] * 20
+    assert len(made) == 1
 
 
 @pytest.mark.usefixtures("one_connection")
