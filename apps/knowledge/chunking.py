@@ -28,6 +28,7 @@ class Passage:
     page: int | None
     heading: str
     tokens: int
+    seconds: int | None = None
 
 
 def cut_into_passages(sections: Sequence[Section]) -> list[Passage]:
@@ -42,7 +43,7 @@ def cut_into_passages(sections: Sequence[Section]) -> list[Passage]:
         for text in _even_ends(texts):
             if any(character.isalnum() for character in text):
                 tokens = len(tokenizer.encode(text, add_special_tokens=False).ids)
-                passages.append(Passage(text, section.page, section.heading, tokens))
+                passages.append(Passage(text, section.page, section.heading, tokens, section.seconds))
     return passages
 
 

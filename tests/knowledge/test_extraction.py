@@ -255,7 +255,7 @@ def test_the_child_writes_no_file_and_no_more_memory_than_allowed(tmp_path):
 
 def test_the_child_sees_no_secret(saved, stand_in, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "top-secret")
-    stand_in("import json, os\nprint(json.dumps({'sections': [[' '.join(os.environ), None, '']]}))")
+    stand_in("import json, os\nprint(json.dumps({'sections': [[' '.join(os.environ), None, '']], 'language': ''}))")
 
     extracted = asyncio.run(read(saved(b"x"), media_types.TEXT))
 
@@ -326,7 +326,10 @@ def in_this_process(monkeypatch, capfd):
 
 
 def test_the_child_answers_with_sections_or_a_reason(saved, in_this_process, monkeypatch):
-    assert in_this_process(saved(b"hello"), media_types.TEXT) == {"sections": [["hello", None, ""]]}
+    assert in_this_process(saved(b"hello"), media_types.TEXT) == {
+        "sections": [["hello", None, "", None]],
+        "language": "",
+    }
     assert in_this_process(saved(b""), media_types.EMPTY) == {"failure": "empty"}
 
     def no_memory(path, media_type):

@@ -1,8 +1,8 @@
 """The process that opens untrusted files: `python -m apps.knowledge.extraction.child`.
 
 Arguments: path, media type, seconds, bytes of memory, the parent's process id. Writes one JSON object to its standard
-output: `{"sections": [[text, page, heading], ...]}` or `{"failure": code}`. Whatever else happens, the parent judges
-by how the process ended.
+output: `{"sections": [[text, page, heading, seconds], ...], "language": "en"}` or `{"failure": code}`. Whatever else
+happens, the parent judges by how the process ended.
 """
 
 import json
@@ -24,7 +24,8 @@ def main(arguments: list[str]) -> None:
     sandbox.enter(seconds=int(seconds), memory_bytes=int(memory_bytes), parent=int(parent))
     try:
         sections = read_sections(Path(path), media_type)
-        said: dict[str, object] = {"sections": [[s.text, s.page, s.heading] for s in sections]}
+        fields = [[s.text, s.page, s.heading, s.seconds] for s in sections]
+        said: dict[str, object] = {"sections": fields, "language": ""}
     except ExtractionFailed as failed:
         said = {"failure": failed.failure.code}
     except MemoryError:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,16 @@ _BURIAL_SECONDS = 2.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
+# Called on the event loop with how many pages have been read, and how many there are.
+type Progress = Callable[[int, int], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """The text of a document, in reading order."""
+    """The text of a document, in reading order. `language` is its ISO 639-1 code, "" where that cannot be told."""
 
     sections: list[Section]
+    language: str = ""
 
     @property
     def page_count(self) -> int | None:
@@ -32,7 +38,9 @@ class Extracted:
         return max((section.page for section in self.sections if section.page), default=None)
 
 
-async def extract(path: Path, media_type: str, *, seconds: int, memory_bytes: int) -> Extracted:
+async def extract(
+    path: Path, media_type: str, *, seconds: int, memory_bytes: int, progress: Progress | None = None
+) -> Extracted:
     """Read a file in a child process of its own, bounded in time and memory and cut off from the network.
 
     Raises `ExtractionFailed`. Cancelling this kills the child and everything it started.
@@ -88,7 +96,7 @@ def _judge(status: int, answer: bytes, errors: bytes, *, outgrown: bool) -> Extr
     said = json.loads(answer)
     if "failure" in said:
         raise ExtractionFailed(said["failure"])
-    return Extracted([Section(text, page, heading) for text, page, heading in said["sections"]])
+    return Extracted([Section(*fields) for fields in said["sections"]], said["language"])
 
 
 async def _read(stream: asyncio.StreamReader | None, *, keep: int = MAX_ANSWER_BYTES) -> bytes:

@@ -24,11 +24,16 @@ _FULL_LINE = 45
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of text with one place: a page (counted from 1) or a heading ("" where there is none)."""
+    """A stretch of text with one place.
+
+    `page` counts from 1 whatever the format is made of: pages, slides, sheets or chapters. `heading` is "" where there
+    is none. `seconds` is where in a recording it is said.
+    """
 
     text: str
     page: int | None = None
     heading: str = ""
+    seconds: int | None = None
 
 
 def normalise(text: str) -> str:
