@@ -32,13 +32,13 @@ from shared.tenancy.statements import Place, Statement, compile_statement  # noq
 
 # Documents in the order of their creation, so that a creator's lie scattered over the table, as they would.
 _ROWS = """
-INSERT INTO knowledge_document (creator_id, id, title, filename, media_type, bytes, content_sha256, storage_path, tags,
+INSERT INTO knowledge_document (creator_id, id, title, filename, media_type, bytes, tags,
     status, stage, progress_done, progress_total, failure_code, failure_sentence, failure_action, version,
     live_version, page_count, chunk_count, created_at, updated_at)
 SELECT c.id,
     (lpad(to_hex(1700000000000 + n * 60000), 12, '0') || '7' || substr(h, 1, 3) || 'a' || substr(h, 4, 15))::uuid,
     'How to prepare session ' || n || ': what to bring, what to leave', 'session-' || n || '.pdf', 'application/pdf',
-    100000 + n, md5(n::text) || md5(n::text), 'none/' || n, ARRAY['handbook', 'part ' || n %% 7],
+    100000 + n, ARRAY['handbook', 'part ' || n %% 7],
     CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'ready' END, 'verify', 12, 12, '', '', '', 1,
     1, 12, 40, now(), now()
   FROM generate_series(%s::int, %s::int) n CROSS JOIN accounts_creator c

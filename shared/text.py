@@ -42,6 +42,14 @@ def visible_line(text: str) -> str:
     return cleaned
 
 
+def visible_text(text: str) -> str:
+    """Text of several lines, trimmed. Raises ValueError for other controls, or when nothing visible is left."""
+    refuse_controls(text.replace("\n", "").replace("\t", ""))
+    if not clean_line(text):
+        raise ValueError("must contain visible characters")
+    return unicodedata.normalize("NFC", text).strip()
+
+
 # What an API takes. SafeText is kept as it came; VisibleText is one clean line.
 SafeText = Annotated[str, AfterValidator(refuse_controls)]
 VisibleText = Annotated[str, AfterValidator(visible_line)]

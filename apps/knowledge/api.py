@@ -1,5 +1,6 @@
 """Documents and search over REST."""
 
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -10,17 +11,22 @@ from apps.knowledge import operations
 from apps.knowledge.models import Document, Stage, Version
 from apps.knowledge.operations import Answer
 from apps.knowledge.schemas import (
+    ContentQuery,
     DocumentChange,
     DocumentFilter,
     DocumentOut,
     DocumentsOut,
+    PassageChange,
+    PassageFilter,
+    PassageOut,
+    PassagesOut,
     SearchOut,
     SearchQuery,
     StageOut,
     UploadForm,
     VersionOut,
 )
-from apps.knowledge.services import documents, reads
+from apps.knowledge.services import corrections, documents, reads, switching
 from apps.knowledge.services.cursors import read_cursor
 from shared.api import ReadAnswer, answer_once, answer_read, rendered
 from shared.exceptions import ValidationFailed
@@ -31,25 +37,18 @@ router = Router(tags=["knowledge"])
 # For operations that read no body, whatever a client sends with them.
 _NO_BODY = b""
 
+
 # Spelled out, because the file is read from the request itself: it was parsed on a thread, before this.
-_UPLOAD_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "title": {"type": "string", "maxLength": 200},
-                        "tags": {"type": "array", "items": {"type": "string", "maxLength": 50}},
-                    },
-                }
-            }
-        },
-    }
-}
+def _multipart(**properties: Any) -> dict[str, Any]:
+    file = {"type": "string", "format": "binary"}
+    schema = {"type": "object", "required": ["file"], "properties": {"file": file, **properties}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+_UPLOAD_BODY = _multipart(
+    title={"type": "string", "maxLength": 200},
+    tags={"type": "array", "items": {"type": "string", "maxLength": 50}},
+)
 
 
 @router.post("/documents", response={200: DocumentOut, 202: DocumentOut}, openapi_extra=_UPLOAD_BODY)
@@ -118,9 +117,9 @@ async def delete_document(request: HttpRequest, document_id: UUID) -> Status:
 
 
 @router.get("/documents/{uuid:document_id}/content", response={200: bytes})
-async def get_content(request: HttpRequest, document_id: UUID) -> StreamingHttpResponse:
-    """The file as it was uploaded, as an attachment."""
-    return await operations.document_content(request.actor, document_id)
+async def get_content(request: HttpRequest, document_id: UUID, wanted: Query[ContentQuery]) -> StreamingHttpResponse:
+    """The file as it was brought, as an attachment: the newest version's, or another's."""
+    return await operations.document_content(request.actor, document_id, wanted.version)
 
 
 @router.get("/documents/{uuid:document_id}/stages", response=list[StageOut])
@@ -133,6 +132,64 @@ async def list_stages(request: HttpRequest, document_id: UUID) -> list[Stage]:
 async def list_versions(request: HttpRequest, document_id: UUID) -> list[Version]:
     """Every processing of the document, newest first."""
     return await run_as(request.actor, documents.list_versions, document_id=document_id)
+
+
+@router.post(
+    "/documents/{uuid:document_id}/versions",
+    response={200: DocumentOut, 202: DocumentOut},
+    openapi_extra=_multipart(),
+)
+async def upload_version(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """Give the document new content. The version that answers now keeps answering until the new one is ready.
+
+    The content that its newest version has already answers 200 and changes nothing; a document that has failed or was
+    cancelled is started again (202). Content that another document has is refused with 409 `content_elsewhere`.
+    """
+    file = request.FILES.get("file")
+    async with operations.stored_version(request.actor, document_id, file) as upload:
+        return await answer_once(
+            request, _upload_status, DocumentOut, upload.create, fingerprint=upload.fingerprint, **upload.arguments
+        )
+
+
+@router.post(
+    "/documents/{uuid:document_id}/versions/{int:number}/restore", response={200: DocumentOut, 202: DocumentOut}
+)
+async def restore_version(request: HttpRequest, document_id: UUID, number: int) -> HttpResponse:
+    """Let an earlier version answer again: at once (200) while its passages are kept, else once it is made anew (202).
+
+    What is being processed meanwhile is cancelled.
+    """
+    return await answer_once(
+        request,
+        _upload_status,
+        DocumentOut,
+        switching.restore_version,
+        fingerprint=_NO_BODY,
+        document_id=document_id,
+        number=number,
+    )
+
+
+@router.get("/documents/{uuid:document_id}/passages", response=PassagesOut)
+async def list_passages(request: HttpRequest, document_id: UUID, wanted: Query[PassageFilter]) -> HttpResponse:
+    """The passages of the version that answers, in reading order, the hidden ones too."""
+    page = await run_as(
+        request.actor, corrections.list_passages, document_id=document_id, after=wanted.after, limit=wanted.limit
+    )
+    return rendered(PassagesOut, page)
+
+
+@router.patch("/documents/{uuid:document_id}/passages/{uuid:passage_id}", response=PassageOut)
+async def correct_passage(
+    request: HttpRequest, document_id: UUID, passage_id: UUID, change: PassageChange
+) -> HttpResponse:
+    """Change what a passage says, or hide it from searches. Survives processing while the file has that passage."""
+    restore = "text" in change.model_fields_set and change.text is None
+    changed = await operations.correct_passage(
+        request.actor, document_id, passage_id, text=change.text, restore=restore, hidden=change.hidden
+    )
+    return rendered(PassageOut, changed)
 
 
 @router.post("/documents/{uuid:document_id}/reprocess", response={202: DocumentOut})

@@ -36,15 +36,19 @@ def cut_into_passages(sections: Sequence[Section]) -> list[Passage]:
 
     A text without a single break is cut too. Takes processor time: call it on a thread.
     """
-    splitter, tokenizer = _splitter(), _tokenizer()
+    splitter = _splitter()
     passages = []
     for section in sections:
         texts = [text for block in _blocks(section.text) for text in splitter.chunks(block)]
         for text in _even_ends(texts):
             if any(character.isalnum() for character in text):
-                tokens = len(tokenizer.encode(text, add_special_tokens=False).ids)
-                passages.append(Passage(text, section.page, section.heading, tokens, section.seconds))
+                passages.append(Passage(text, section.page, section.heading, count_tokens(text), section.seconds))
     return passages
+
+
+def count_tokens(text: str) -> int:
+    """How many tokens of the embedding model a text has."""
+    return len(_tokenizer().encode(text, add_special_tokens=False).ids)
 
 
 def _blocks(text: str) -> Iterator[str]:

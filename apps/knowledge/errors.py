@@ -1,12 +1,39 @@
 """What can go wrong between a person and their documents."""
 
-from shared.exceptions import NotFound, PayloadTooLarge, ValidationFailed
+from shared.exceptions import Conflict, NotFound, PayloadTooLarge, ValidationFailed
 
 
 class DocumentNotFound(NotFound):
     """No such document."""
 
     code = "document_not_found"
+
+
+class VersionNotFound(NotFound):
+    """This document has no such version."""
+
+    code = "version_not_found"
+
+
+class VersionNotRestorable(Conflict):
+    """This version never was ready, so there is nothing to go back to. Choose one that was."""
+
+    code = "version_not_restorable"
+
+
+class PassageNotFound(NotFound):
+    """This document has no such passage now. Processing it again gives its passages new ids: list them anew."""
+
+    code = "passage_not_found"
+
+
+class ContentElsewhere(Conflict):
+    """Another document has this content already."""
+
+    code = "content_elsewhere"
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"Another document has this content already: {document_id}. Delete one of the two first.")
 
 
 class ContentMissing(NotFound):

@@ -16,16 +16,20 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
+from pgvector import HalfVector
 
 from apps.knowledge import media_types, storage
-from apps.knowledge.embedding import current_embedder
+from apps.knowledge.chunking import count_tokens
+from apps.knowledge.embedding import current_embedder, passage_text
 from apps.knowledge.errors import ContentMissing, FileMissing, UploadTooLarge
 from apps.knowledge.filenames import display_name, title_of
-from apps.knowledge.models import Document
+from apps.knowledge.models import Chunk, Document
 from apps.knowledge.search.finder import Hit, Question
-from apps.knowledge.services.documents import delete_document, get_document
+from apps.knowledge.services import corrections
+from apps.knowledge.services.documents import delete_document, get_content
+from apps.knowledge.services.passages import embedded_hash
 from apps.knowledge.services.searching import search
-from apps.knowledge.services.uploads import create_document
+from apps.knowledge.services.uploads import add_version, create_document
 from apps.knowledge.storage import StoredFile
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor, Asker, Role
@@ -37,18 +41,18 @@ from shared.text import clean_line
 
 @dataclass(slots=True)
 class Upload:
-    """An upload in storage, waiting for its row. `arguments` are those of `create_document`."""
+    """An upload in storage, waiting for its row. `arguments` are those of `service`."""
 
+    service: Callable[..., Document]
     arguments: dict[str, Any]
     fingerprint: bytes
     taken: bool = False
     replaced: str = ""
 
     def create(self, actor: Actor, **arguments: Any) -> Document:
-        """`create_document`, remembering whether the stored file is in use now."""
-        document = create_document(actor, **arguments)
-        self.taken = document.storage_path == arguments["stored"].path
-        self.replaced = document.replaced_path
+        """Call the service, remembering whether the stored file is in use now."""
+        document = self.service(actor, **arguments)
+        self.taken, self.replaced = document.taken, document.replaced_path
         return document
 
 
@@ -56,7 +60,28 @@ class Upload:
 async def stored_upload(
     who: Asker, file: UploadedFile | None, *, title: str = "", tags: list[str] | None = None
 ) -> AsyncIterator[Upload]:
-    """Store a file, hand it out, and remove what no row has taken by the end of the block.
+    """An upload that makes a document: see `create_document`, and `_stored` for what it raises."""
+    stored, name = await _stored(who, file)
+    title = clean_line(title)[:200] or title_of(name)
+    fingerprint = "\x1f".join([stored.sha256, title, *(tags or [])]).encode()
+    arguments = {"stored": stored, "filename": name, "title": title, "tags": tags or []}
+    upload = Upload(create_document, arguments, fingerprint)
+    async with _settled(who, stored, upload):
+        yield upload
+
+
+@asynccontextmanager
+async def stored_version(who: Asker, document_id: UUID, file: UploadedFile | None) -> AsyncIterator[Upload]:
+    """An upload that makes a new version of a document: see `add_version`, and `_stored` for what it raises."""
+    stored, name = await _stored(who, file)
+    arguments = {"document_id": document_id, "stored": stored, "filename": name}
+    upload = Upload(add_version, arguments, f"{document_id}\x1f{stored.sha256}".encode())
+    async with _settled(who, stored, upload):
+        yield upload
+
+
+async def _stored(who: Asker, file: UploadedFile | None) -> tuple[StoredFile, str]:
+    """Store a file; returns it with its name.
 
     Raises `FileMissing` (422), `UploadTooLarge` (413), `RoleRequired` (403), each before anything is stored.
     """
@@ -67,21 +92,22 @@ async def stored_upload(
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         raise UploadTooLarge(f"A file may have at most {settings.MAX_UPLOAD_BYTES} bytes.")
     name = display_name(file.name or "")
-    stored = await _store(actor, file, name)
-    title = clean_line(title)[:200] or title_of(name)
-    arguments = {"stored": stored, "filename": name, "title": title, "tags": tags or []}
-    fingerprint = "\x1f".join([stored.sha256, title, *(tags or [])]).encode()
-    upload = Upload(arguments, fingerprint)
+    return await _store(actor, file, name), name
+
+
+@asynccontextmanager
+async def _settled(who: Asker, stored: StoredFile, upload: Upload) -> AsyncIterator[None]:
+    """Remove, by the end of the block, what no row has taken."""
     try:
-        yield upload
+        yield
     except HubError:
         # Refused, so undone. After anything else (a client that left, a connection lost at the commit) the row may
-        # well be there: a file too many is better than a document without its file.
-        await _with_files_of(actor, storage.remove, stored.path)
+        # well be there: a file too many, which the worker sweeps, is better than a document without its file.
+        await _with_files_of(who, storage.remove, stored.path)
         raise
     unused = [upload.replaced] if upload.taken else [stored.path]
     for path in filter(None, unused):
-        await _with_files_of(actor, storage.remove, path)
+        await _with_files_of(who, storage.remove, path)
 
 
 async def _store(actor: Actor, file: UploadedFile, name: str) -> StoredFile:
@@ -104,25 +130,30 @@ async def upload_document(
 
 
 async def remove_document(who: Asker, document_id: UUID) -> None:
-    """Delete a document, its passages and its file."""
-    path = await run_as(who, delete_document, document_id=document_id)
-    await _with_files_of(who, storage.remove, path)
+    """Delete a document, its passages and its files."""
+    for path in await run_as(who, delete_document, document_id=document_id):
+        await _with_files_of(who, storage.remove, path)
 
 
-async def document_content(who: Asker, document_id: UUID) -> StreamingHttpResponse:
-    """The file as it was uploaded, for saving only: what a stranger wrote must never run as a page of the hub."""
-    document = await run_as(who, get_document, document_id=document_id)
+async def document_content(who: Asker, document_id: UUID, version: int | None = None) -> StreamingHttpResponse:
+    """The file as it was brought, for saving only: what a stranger wrote must never run as a page of the hub.
+
+    Raises `DocumentNotFound`, `VersionNotFound`, `ContentMissing` (404).
+    """
+    found = await run_as(who, get_content, document_id=document_id, number=version)
+    if not found.storage_path:
+        raise ContentMissing
     try:
-        file = await _with_files_of(who, storage.open_stored, document.storage_path)
+        file = await _with_files_of(who, storage.open_stored, found.storage_path)
     except FileNotFoundError as error:
         raise ContentMissing from error
-    known = document.media_type in media_types.SUPPORTED
+    known = found.media_type in media_types.SUPPORTED
     response = StreamingHttpResponse(
         storage.read_blocks(file),
-        content_type=document.media_type if known else "application/octet-stream",
+        content_type=found.media_type if known else "application/octet-stream",
     )
-    response.headers["Content-Length"] = str(document.bytes)
-    response.headers["Content-Disposition"] = content_disposition_header(True, document.filename)
+    response.headers["Content-Length"] = str(found.bytes)
+    response.headers["Content-Disposition"] = content_disposition_header(True, found.filename)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response.headers["Cache-Control"] = "private, no-store"
@@ -149,6 +180,36 @@ async def search_passages(
     question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id)
     hits = await follow(actor, lambda: search(question))
     return Answer(query, round((time.perf_counter() - began) * 1000), hits)
+
+
+async def correct_passage(
+    who: Asker,
+    document_id: UUID,
+    chunk_id: UUID,
+    *,
+    text: str | None,
+    restore: bool = False,
+    hidden: bool | None = None,
+) -> Chunk:
+    """Change what a passage says (`restore`: back to what was read) or whether searches find it.
+
+    The new text is embedded before the row is locked. Raises `DocumentNotFound`, `PassageNotFound`,
+    `EmbeddingUnavailable`, `RoleRequired`.
+    """
+    actor = await confirm_actor(who)
+    actor.require(Role.EDITOR)
+    new = None
+    if text is not None or restore:
+        passage = await run_as(actor, corrections.get_passage, document_id=document_id, chunk_id=chunk_id)
+        text = passage.original if restore or text is None else text
+        embedder = current_embedder()
+        lead = (passage.title, passage.chunk.heading)
+        (numbers,) = await embedder.embed([passage_text(*lead, text)])
+        embedded = embedded_hash(embedder.name, *lead, text)
+        tokens = await asyncio.to_thread(count_tokens, text)
+        new = corrections.NewText(text, tokens, HalfVector(numbers), embedded)
+    change = {"document_id": document_id, "chunk_id": chunk_id, "new": new, "hidden": hidden}
+    return await run_as(who, corrections.correct_passage, **change)
 
 
 async def _with_files_of[**P, R](who: Asker, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""Take a version from a stored file to passages that a search has found: extract, chunk, embed, index, verify.
+"""Take a version from a stored file to passages that a search has found, step by step as in `Stage.Name`.
 
 Runs in the worker. Every step may be interrupted at any point and done again: what is finished is not repeated, what
 was half done is replaced. Database work goes through services; everything slow happens between them.
@@ -23,8 +23,9 @@ from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.runner import Extracted, extract
 from apps.knowledge.models import Stage
 from apps.knowledge.search.finder import Question
-from apps.knowledge.services import processing
-from apps.knowledge.services.processing import Superseded, Work
+from apps.knowledge.services import ledger, passages, switching
+from apps.knowledge.services.ledger import Superseded, Work
+from apps.knowledge.services.passages import Facts, Vector
 from shared.config.env_constants import get_env_value
 from shared.exceptions import ServiceUnavailable
 from shared.tenancy.actor import Actor
@@ -35,26 +36,35 @@ log = structlog.get_logger(__name__)
 
 # Passages embedded between two writes: about a second of work, so pages see it move and a kill loses little.
 _EMBED_BATCH = 16
-_CLAIM_CHECK_SECONDS = 1.0
+# How soon a run notices that it was cancelled, and how many such checks later it says that it is alive.
+_CLAIM_CHECK_SECONDS, _CHECKS_A_BEAT = 0.5, 5
+# A version that takes longer lets others go first, if any wait.
+_TURN_SECONDS = 10.0
 # How long a run waits for a database that restarts before it leaves the job to be taken up again.
 _PATIENCE_SECONDS = 60.0
-_PROBES = 3
-_PROBE_RESULTS = 100
+# What an ordinary search takes and gives at most.
+_PROBES, _PROBE_CHARACTERS, _PROBE_RESULTS = 4, 500, 50
+
+
+class GaveWay(Exception):
+    """This run has left its version to a later job."""
 
 
 async def run(actor: Actor, version_id: UUID) -> None:
     """Do what is left to do for a version. Returns quietly when that is nothing, or when somebody else took over."""
-    work = await _steadily(actor, processing.claim_version, version_id=version_id)
+    work = await _steadily(actor, ledger.claim_version, version_id=version_id)
     if work is None:
         return
     try:
         await _Run(actor, work).all_stages()
+    except GaveWay:
+        log.info("processing_gave_way", version_id=str(version_id))
     except Superseded:
         log.info("processing_superseded", version_id=str(version_id))
     except ExtractionFailed as failed:
         log.info("processing_failed", version_id=str(version_id), code=failed.failure.code)
         with suppress(Superseded):
-            await _steadily(actor, processing.fail_version, work=work, code=failed.failure.code)
+            await _steadily(actor, ledger.fail_version, work=work, code=failed.failure.code)
 
 
 @dataclass(slots=True)
@@ -63,7 +73,10 @@ class _Run:
 
     actor: Actor
     work: Work
-    extracted: Extracted | None = field(default=None)
+    began: float = field(default_factory=time.monotonic)
+    extracted: Extracted | None = None
+    # Pages read so far and in all, as the reader's process reports them.
+    pages: tuple[int, int] | None = None
 
     async def all_stages(self) -> None:
         for name in Stage.Name:
@@ -71,27 +84,42 @@ class _Run:
             needed = name is Stage.Name.EXTRACT and Stage.Name.CHUNK not in self.work.finished
             if needed or name not in self.work.finished:
                 await self._one_stage(name)
-        await self._write(processing.go_live)
+        await self._write(switching.go_live)
 
     async def _one_stage(self, name: Stage.Name) -> None:
-        attempts = await self._write(processing.begin_stage, name=name)
-        if attempts > processing.MOST_ATTEMPTS:
+        fruitless = await self._write(ledger.begin_stage, name=name)
+        if fruitless > ledger.MOST_FRUITLESS:
             raise ExtractionFailed("internal")
         began = time.perf_counter()
         try:
-            total = await self._while_claimed(getattr(self, f"_{name.value}")())
+            total = await self._while_claimed(name, getattr(self, f"_{name.value}")())
         except ServiceUnavailable:
             # Somebody else is away, the embedding endpoint say: no fault of the document's. The job is tried again.
-            await self._write(processing.forgive_attempt, name=name)
+            await self._write(ledger.forgive_attempt, name=name)
             raise
-        milliseconds = round((time.perf_counter() - began) * 1000)
-        await self._write(processing.finish_stage, name=name, milliseconds=milliseconds, total=total)
+        except GaveWay:
+            await self._write(ledger.give_way, name=name, milliseconds=_since(began))
+            raise
+        await self._write(ledger.finish_stage, name=name, milliseconds=_since(began), total=total)
+
+    async def _store(self) -> int:
+        # Whatever came through a door was stored there.
+        raise ExtractionFailed("file_missing")
+
+    async def _scan(self) -> int:
+        """Whether the stored file is still the one that was brought, and what it is by its content."""
+        stored = await self._on_thread(storage.inspect, self.work.storage_path, self.work.filename)
+        if stored is None:
+            raise ExtractionFailed("file_missing")
+        if stored.sha256 != self.work.content_sha256:
+            raise ExtractionFailed("file_changed")
+        self.work = await self._write(ledger.note_media_type, media_type=stored.media_type)
+        return 1
 
     async def _extract(self) -> int:
         copy = storage.local_copy(self.work.storage_path)
         try:
-            with creator_scope(self.actor.creator_id):
-                path = await asyncio.to_thread(copy.__enter__)
+            path = await self._on_thread(copy.__enter__)
         except FileNotFoundError:
             raise ExtractionFailed("file_missing") from None
         try:
@@ -100,45 +128,54 @@ class _Run:
                 self.work.media_type,
                 seconds=get_env_value("EXTRACTION_SECONDS", fallback=True),
                 memory_bytes=get_env_value("EXTRACTION_MEMORY_BYTES", fallback=True),
+                progress=self._note_pages,
             )
         finally:
             await asyncio.to_thread(copy.__exit__, None, None, None)
         return self.extracted.page_count or 1
 
+    def _note_pages(self, done: int, total: int) -> None:
+        self.pages = (done, total)
+
     async def _chunk(self) -> int:
         assert self.extracted is not None
-        passages = await asyncio.to_thread(cut_into_passages, self.extracted.sections)
-        if not passages:
+        cut = await asyncio.to_thread(cut_into_passages, self.extracted.sections)
+        if not cut:
             raise ExtractionFailed("empty")
-        await self._write(processing.store_passages, passages=passages, page_count=self.extracted.page_count)
-        return len(passages)
+        facts = Facts(self.extracted.page_count, self.extracted.language)
+        await self._write(passages.store_passages, passages=cut, facts=facts)
+        return len(cut)
 
     async def _embed(self) -> int:
         embedder = current_embedder()
+        await self._write(passages.take_over_vectors, model=embedder.name)
         while True:
-            rows, done, total = await self._read(processing.passages_without_vector, limit=_EMBED_BATCH)
+            rows, done, total = await self._read(passages.passages_without_vector, limit=_EMBED_BATCH)
             if not rows:
                 return int(total)
-            texts = [passage_text(self.work.title, row.heading, row.text) for row in rows]
-            vectors = [HalfVector(vector).to_text() for vector in await embedder.embed(texts)]
-            await self._write(
-                processing.store_vectors,
-                ids=[row.id for row in rows],
-                vectors=vectors,
-                done=done + len(rows),
-                total=total,
-            )
+            if time.monotonic() - self.began > _TURN_SECONDS and await self._read(ledger.others_wait):
+                raise GaveWay
+            title = self.work.title
+            found = await embedder.embed([passage_text(title, row.heading, row.text) for row in rows])
+            vectors = [
+                Vector(row.id, HalfVector(vector), passages.embedded_hash(embedder.name, title, row.heading, row.text))
+                for row, vector in zip(rows, found, strict=True)
+            ]
+            await self._write(passages.store_vectors, vectors=vectors, done=done + len(rows), total=total)
 
     async def _index(self) -> int:
-        return int(await self._write(processing.index_passages))
+        return int(await self._write(passages.index_passages))
 
     async def _verify(self) -> int:
         """Ready means found: by the search that everybody uses, among everything the creator has."""
-        probes = await self._read(processing.choose_probes, count=_PROBES)
+        probes = await self._read(passages.choose_probes, count=_PROBES)
+        if not probes:
+            return 0
         for place, text in enumerate(probes, start=1):
-            (vector,) = await current_embedder().embed([text])
-            question = Question(text, vector, limit=_PROBE_RESULTS, instead=self.work.version_id)
-            if await self._read(processing.is_found, question=question):
+            asked = text[:_PROBE_CHARACTERS]
+            (vector,) = await current_embedder().embed([asked])
+            question = Question(asked, vector, limit=_PROBE_RESULTS, instead=self.work.version_id)
+            if await self._read(passages.is_found, question=question):
                 return place
         raise ExtractionFailed("not_searchable")
 
@@ -147,10 +184,15 @@ class _Run:
 
     _read = _write
 
-    async def _while_claimed[R](self, step: Awaitable[R]) -> R:
+    async def _on_thread[R](self, function: Callable[..., R], *arguments: Any) -> R:
+        """Call a function of `storage` in the scope that says whose files these are."""
+        with creator_scope(self.actor.creator_id):
+            return await asyncio.to_thread(function, *arguments)
+
+    async def _while_claimed[R](self, name: Stage.Name, step: Awaitable[R]) -> R:
         """Do a step, and drop it when the claim is lost: a cancelled document stops within about a second."""
         doing = asyncio.ensure_future(step)
-        watch = asyncio.create_task(self._watch_claim())
+        watch = asyncio.create_task(self._watch_claim(name))
         try:
             await asyncio.wait({doing, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not doing.done():
@@ -161,10 +203,24 @@ class _Run:
                 task.cancel()
             await asyncio.gather(doing, watch, return_exceptions=True)
 
-    async def _watch_claim(self) -> None:
+    async def _watch_claim(self, name: Stage.Name) -> None:
+        """Say that the step is alive, and how far it is; raise `Superseded` when it need not go on."""
+        said, beats = None, 0
         while True:
             await asyncio.sleep(_CLAIM_CHECK_SECONDS)
-            await self._read(processing.hold_claim)
+            beats += 1
+            if name is Stage.Name.EXTRACT and self.pages is not None and self.pages != said:
+                said = self.pages
+                await self._write(ledger.report_progress, name=name, done=said[0], total=said[1])
+            elif beats % _CHECKS_A_BEAT == 0:
+                await self._write(ledger.beat, name=name)
+            else:
+                await self._read(ledger.hold_claim)
+
+
+def _since(began: float) -> int:
+    """Milliseconds."""
+    return round((time.perf_counter() - began) * 1000)
 
 
 async def _steadily(actor: Actor, service: Callable[..., Any], **arguments: Any) -> Any:

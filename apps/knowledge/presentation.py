@@ -15,6 +15,8 @@ STATUS_LABELS: dict[str, str] = {
     Status.CANCELLED: "Cancelled",
 }
 _STAGE_LABELS: dict[str, str] = {
+    Stage.Name.STORE: "Keep the file safe",
+    Stage.Name.SCAN: "Check the file",
     Stage.Name.EXTRACT: "Read the text",
     Stage.Name.CHUNK: "Cut into passages",
     Stage.Name.EMBED: "Learn what it says",

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from apps.knowledge.models import Status
 from shared.reading import Out
-from shared.text import Label, SafeText, refuse_controls, visible_line
+from shared.text import Label, SafeText, refuse_controls, visible_line, visible_text
 
 MOST_TAGS = 20
 
@@ -77,29 +77,87 @@ class UploadForm(Schema):
     tags: Tags = Field(default_factory=list)
 
 
+class FailureOut(Out):
+    """Why something failed: a code for programs, a sentence for people, and what they can do."""
+
+    code: str
+    sentence: str
+    action: str
+
+
 class StageOut(Out):
-    """One step of the newest version's processing."""
+    """One step of a version's processing. `done` of `total` counts pages while text is read, passages afterwards."""
 
     name: str
     state: str
     attempts: int
+    started_at: datetime | None
+    heartbeat_at: datetime | None
     done: int
     total: int
     milliseconds: int
+    failure: FailureOut | None
 
 
 class VersionOut(Out):
-    """One processing of the document."""
+    """One processing of one content. `keeps_passages`: restoring it takes effect at once."""
 
     id: UUID
     number: int
+    origin: str
     status: Status
+    filename: str
+    media_type: str
+    bytes: int
+    content_sha256: str
+    language: str
+    keeps_passages: bool
     page_count: int | None
     chunk_count: int
     failure_code: str
     failure_sentence: str
     created_at: datetime
     finished_at: datetime | None
+
+
+class PassageOut(Out):
+    """A passage of the version that answers. `edited`: its text is the creator's; `hidden`: no search finds it."""
+
+    id: UUID
+    position: int
+    text: str
+    page: int | None
+    heading: str
+    seconds: int | None
+    edited: bool
+    hidden: bool
+
+
+class PassagesOut(Out):
+    """A page of passages in reading order. `next_position` is null on the last one."""
+
+    items: list[PassageOut]
+    next_position: int | None
+
+
+class PassageFilter(Schema):
+    """Which passages to list: those after a position."""
+
+    after: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class PassageChange(Schema):
+    """What may be changed; what is left out stays. `"text": null` brings back what was read from the file."""
+
+    text: Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(visible_text)] | None = None
+    hidden: bool | None = None
+
+
+class ContentQuery(Schema):
+    """Of which version; by default the newest."""
+
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
 
 
 class SearchQuery(Schema):
@@ -120,6 +178,7 @@ class HitOut(Out):
     text: str
     page: int | None
     heading: str
+    seconds: int | None
     score: float
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
@@ -12,6 +13,7 @@ from typing import IO
 from asgiref.sync import sync_to_async
 from django.core.files import File
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from apps.knowledge.media_types import detect_media_type
 from shared.tenancy.ids import uuid7
@@ -36,19 +38,46 @@ def store(file: File, name: str) -> StoredFile:
     Reads block by block: never whole in memory.
     """
     file.seek(0)
+    sha256, size = _hash(file)
+    media_type = detect_media_type(file, name)  # leaves the position at the start
+    path = default_storage.save(storage_path("documents", uuid7()), File(file))
+    return StoredFile(path, media_type, size, sha256)
+
+
+def inspect(path: str, name: str) -> StoredFile | None:
+    """What the content of a stored file of the creator in scope says about it now; None when it is not there."""
+    try:
+        with default_storage.open(own_path(path)) as file:
+            sha256, size = _hash(file)
+            return StoredFile(path, detect_media_type(file, name), size, sha256)
+    except FileNotFoundError:
+        return None
+
+
+def _hash(file: IO[bytes] | File) -> tuple[str, int]:
     digest = hashlib.sha256()
     size = 0
     while block := file.read(_BLOCK):
         digest.update(block)
         size += len(block)
-    media_type = detect_media_type(file, name)  # leaves the position at the start
-    path = default_storage.save(storage_path("documents", uuid7()), File(file))
-    return StoredFile(path, media_type, size, digest.hexdigest())
+    return digest.hexdigest(), size
 
 
 def remove(path: str) -> None:
     """Delete a stored file of the creator in scope; one that is gone already is fine."""
     default_storage.delete(own_path(path))
+
+
+def files_older_than(age: timedelta) -> list[str]:
+    """The stored files of the creator in scope that have been there for longer."""
+    folder = storage_path("documents")
+    try:
+        _, names = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return []
+    paths = [f"{folder}/{name}" for name in names]
+    before = timezone.now() - age
+    return [path for path in paths if default_storage.get_modified_time(path) < before]
 
 
 def open_stored(path: str) -> IO[bytes]:

@@ -4,8 +4,9 @@ from contextlib import suppress
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from procrastinate.contrib.django import app
 
-from apps.knowledge import pipeline, storage
+from apps.knowledge import pipeline, storage, tending
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.services import documents
 from shared.tenancy.actor import Actor
@@ -13,7 +14,7 @@ from shared.tenancy.run import run_as
 from shared.tenancy.tasks import tenant_task
 
 
-# More often than a step may begin (`processing.MOST_ATTEMPTS`): the document has failed before its job gives up.
+# More often than a step may begin (`ledger.MOST_FRUITLESS`): the document has failed before its job gives up.
 @tenant_task("knowledge.process_version", retry=12)
 async def process_version(actor: Actor, *, version_id: str) -> None:
     """Take a version through the stages it has not finished."""
@@ -31,3 +32,20 @@ async def reindex_document(actor: Actor, *, document_id: str) -> None:
 async def remove_file(actor: Actor, *, path: str) -> None:
     """Delete the file of a deleted document, in case its door died before it could."""
     await sync_to_async(storage.remove, thread_sensitive=False)(path)
+
+
+# ---- On the clock, once for all workers. They belong to no creator and enter the scope of one after the other.
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="knowledge.tend", queueing_lock="knowledge.tend")
+async def tend(timestamp: int) -> None:
+    """Take up again what a crash has left, whatever has crashed."""
+    await tending.resume_lost_versions()
+
+
+@app.periodic(cron="40 3 * * *")
+@app.task(name="knowledge.sweep", queueing_lock="knowledge.sweep")
+async def sweep(timestamp: int) -> None:
+    """Delete stored files that no row names: what a door left that died between the two."""
+    await tending.remove_unclaimed_files()

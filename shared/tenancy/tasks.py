@@ -1,6 +1,7 @@
 """Jobs that carry their creator. A job is a row of the queue, written in the transaction of the service that asks."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -31,17 +32,27 @@ class TenantTask:
         with creator_scope(who.creator_id), bound:
             await self.function(who, **arguments)
 
-    def defer(self, actor: Actor, *, lock: str | None = None, **arguments: str | int) -> int:
+    def defer(
+        self,
+        actor: Actor,
+        *,
+        lock: str | None = None,
+        priority: int = 0,
+        schedule_at: datetime | None = None,
+        **arguments: str | int,
+    ) -> int:
         """Queue the job in the transaction that is open; when that rolls back there never was a job.
 
-        Returns the job's number. Raises `ScopeSwitch` when the actor serves another creator than the one in scope.
+        Of those that wait, jobs of higher priority are done first. Returns the job's number. Raises `ScopeSwitch` when
+        the actor serves another creator than the one in scope.
         """
         if actor.creator_id != require_creator():
             raise ScopeSwitch("A job is queued by the creator that it serves.")
         if not transaction.get_connection().in_atomic_block:
             raise RuntimeError("defer() is for services: call the service through run_as()")
         try:
-            return app.configure_task(self.name, lock=lock).defer(actor={**actor.to_job()}, **arguments)
+            task = app.configure_task(self.name, lock=lock, priority=priority, schedule_at=schedule_at)
+            return task.defer(actor={**actor.to_job()}, **arguments)
         except ConnectorException as error:
             # The doors know the database's own errors: it is gone, it is busy, it refuses.
             raise error.__cause__ or error from None

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from apps.accounts.models import Creator, Membership, RefreshFamily, User
+from apps.knowledge.models import Version
 from shared.security.tokens import issue_access_token
 from shared.tenancy.actor import Role
 from shared.tenancy.scope import creator_scope
@@ -247,10 +248,9 @@ def test_two_creators_files_never_share_a_path(client, alice, mallory, acme_worl
     upload.send(client, same, {}, **mallory.headers)
 
     def paths(person):
-        from apps.knowledge.models import Document
 
         with creator_scope(UUID(str(person.creator.id))):
-            return set(Document.objects.values_list("storage_path", flat=True))
+            return set(Version.objects.values_list("storage_path", flat=True))
 
     assert all(alice.creator.id.hex in path for path in paths(alice))
     assert all(mallory.creator.id.hex in path for path in paths(mallory))

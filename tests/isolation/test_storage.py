@@ -120,11 +120,11 @@ def test_a_files_own_name_never_becomes_part_of_a_path(client, alice, name):
 
 def test_a_row_that_names_another_creators_file_does_not_open_it(client, mallory, acme_world, umbrella_world):
     """Nothing lets a client write a path; should a row ever hold a foreign one, its file stays shut."""
-    from apps.knowledge.models import Document
+    from apps.knowledge.models import Version
 
     foreign = next(iter(acme_world.files))
     with creator_scope(mallory.creator.id):
-        Document.objects.filter(id=umbrella_world.things["handbook"]).update(storage_path=foreign)
+        Version.objects.filter(document_id=umbrella_world.things["handbook"]).update(storage_path=foreign)
     url = f"/api/v1/documents/{umbrella_world.things['handbook']}"
 
     content = client.get(url + "/content", headers=mallory.headers)

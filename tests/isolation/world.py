@@ -17,6 +17,7 @@ from apps.accounts.models import AuditEntry
 from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
 from apps.knowledge.models import Chunk, Document, Stage, Version
+from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
 from shared.tenancy.names import storage_path
 from shared.tenancy.scope import creator_scope
@@ -88,10 +89,9 @@ def build_umbrella(actor):
 def put_files_back(world):
     """Write a creator's files again, after a call that was undone in the database took them away."""
     with creator_scope(world.creator_id):
-        for document in Document.objects.all():
-            content = world.files[document.storage_path]
-            if not default_storage.exists(document.storage_path):
-                default_storage.save(document.storage_path, ContentFile(content))
+        for path in Version.objects.values_list("storage_path", flat=True):
+            if not default_storage.exists(path):
+                default_storage.save(path, ContentFile(world.files[path]))
 
 
 def _document(world, name, content, status, words=(TITLE, f"{FILENAME}.txt", HEADING, TAG)):
@@ -102,7 +102,6 @@ def _document(world, name, content, status, words=(TITLE, f"{FILENAME}.txt", HEA
         filename=filename,
         media_type="text/plain",
         bytes=len(content),
-        content_sha256=hashlib.sha256(content).hexdigest(),
         tags=[tag],
         status=status,
         live_version=1 if ready else None,
@@ -110,11 +109,23 @@ def _document(world, name, content, status, words=(TITLE, f"{FILENAME}.txt", HEA
         chunk_count=1 if ready else 0,
         failure_code="empty" if status == Document.Status.FAILED else "",
     )
-    document.storage_path = storage_path("documents", document.id)
     document.save()
-    default_storage.save(document.storage_path, ContentFile(content))
-    world.files[document.storage_path] = content
-    version = Version.objects.create(document=document, number=1, status=status, chunk_count=document.chunk_count)
+    path = storage_path("documents", document.id)
+    default_storage.save(path, ContentFile(content))
+    world.files[path] = content
+    version = Version.objects.create(
+        document=document,
+        number=1,
+        filename=filename,
+        media_type="text/plain",
+        bytes=len(content),
+        content_sha256=hashlib.sha256(content).hexdigest(),
+        storage_path=path,
+        language="en",
+        keeps_passages=ready,
+        status=status,
+        chunk_count=document.chunk_count,
+    )
     for position, stage in enumerate(Stage.Name, start=1):
         Stage.objects.create(
             version=version, position=position, name=stage, state="done" if ready else "pending", total=1
@@ -130,6 +141,7 @@ def _chunk(document, version, text, heading):
         version=version,
         position=1,
         text=text,
+        source=source_of(text),
         page=1,
         heading=heading,
         tokens=len(text.split()),

@@ -22,6 +22,8 @@ from tests.fixtures.auth_fixtures import Person
 class WordEmbedder:
     """Texts that share words are near each other: enough for every test that is not about meaning."""
 
+    name = "words"
+
     async def embed(self, texts: Any) -> Any:
         vectors = np.full((len(texts), DIMENSIONS), 1e-6, dtype=np.float32)
         for row, text in enumerate(texts):
@@ -35,6 +37,13 @@ def words_for_meaning(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     """The quick embedder, unless the test is marked with `real_embedder` by asking for it."""
     if "real_embedder" not in request.fixturenames:
         monkeypatch.setattr(embedding, "_embedder", WordEmbedder())
+
+
+def path_of(person: Person, document: Document) -> str:
+    """Where the file of a document's newest version lies."""
+    with creator_scope(person.creator.id):
+        path: str = Version.objects.get(document=document, number=document.version).storage_path
+        return path
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from apps.knowledge.models import Chunk, Document, Stage, Version
 from apps.knowledge.services import documents
 from shared.tenancy.scope import creator_scope
 from tests.knowledge import files
+from tests.knowledge.conftest import path_of
 
 pytestmark = pytest.mark.django_db
 
@@ -127,11 +128,12 @@ def test_a_viewer_cannot_change_or_delete(client, alice, bob, bring):
 
 def test_deleting_removes_rows_passages_and_the_file(client, alice, ready):
     document = ready(alice, b"Refunds are paid.")
+    path = path_of(alice, document)
     response = client.delete(f"/api/v1/documents/{document.id}", headers=alice.headers)
 
     assert response.status_code == 204
     assert response.content == b""
-    assert not default_storage.exists(document.storage_path)
+    assert not default_storage.exists(path)
     with creator_scope(alice.creator.id):
         for model in (Document, Version, Stage, Chunk):
             assert not model.objects.exists()
@@ -143,7 +145,7 @@ def test_a_file_whose_door_died_is_removed_by_a_job(alice, bring, serve):
     from apps.knowledge.services.documents import delete_document
 
     document = bring(alice, b"hello")
-    path = serve(alice.actor, delete_document, document_id=document.id)
+    (path,) = serve(alice.actor, delete_document, document_id=document.id)
     job = ProcrastinateJob.objects.get(task_name="knowledge.remove_file")
     assert default_storage.exists(path)
 
@@ -194,7 +196,7 @@ def test_content_of_an_unknown_kind_has_no_kind(client, alice, bring):
 
 def test_lost_content_says_so(client, alice, bring):
     document = bring(alice, b"hello")
-    default_storage.delete(document.storage_path)
+    default_storage.delete(path_of(alice, document))
 
     response = client.get(f"/api/v1/documents/{document.id}/content", headers=alice.headers)
 
@@ -209,7 +211,7 @@ def test_stages_and_versions_tell_what_happened(client, alice, ready):
     stages = client.get(f"{url}/stages", headers=alice.headers).json()
     versions = client.get(f"{url}/versions", headers=alice.headers).json()
 
-    assert [stage["name"] for stage in stages] == ["extract", "chunk", "embed", "index", "verify"]
+    assert [stage["name"] for stage in stages] == ["store", "scan", "extract", "chunk", "embed", "index", "verify"]
     assert {(stage["state"], stage["attempts"]) for stage in stages} == {("done", 1)}
     assert [(version["number"], version["status"], version["chunk_count"]) for version in versions] == [(1, "ready", 1)]
     assert versions[0]["failure_sentence"] == ""

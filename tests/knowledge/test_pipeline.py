@@ -11,9 +11,10 @@ from apps.knowledge import embedding, operations, pipeline, tasks
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.models import Chunk, Document, Stage, Version
-from apps.knowledge.services import processing
+from apps.knowledge.services import ledger, passages, switching
 from shared.tenancy.scope import creator_scope
 from tests.knowledge import files
+from tests.knowledge.conftest import path_of
 
 pytestmark = pytest.mark.django_db
 
@@ -61,23 +62,23 @@ def test_a_version_that_is_gone_is_nothing_to_do(alice, db):
     async_to_sync(tasks.process_version.function)(alice.actor, version_id=str(uuid4()))
 
 
-@pytest.mark.parametrize("interrupted", list(Stage.Name))
+@pytest.mark.parametrize("interrupted", list(Stage.Name)[1:])
 def test_a_job_that_was_killed_anywhere_ends_without_doubles(alice, bring, process, monkeypatch, interrupted):
     text = "\n\n".join(f"# Part {number}\n\nword{number} " + "and more " * 30 for number in range(40))
     document = bring(alice, text.encode(), "parts.md")
-    begin = processing.begin_stage
+    begin = ledger.begin_stage
 
     class Killed(BaseException):
         pass
 
-    def killed(actor, *, work, name, total=0):
-        attempts = begin(actor, work=work, name=name, total=total)
+    def killed(actor, *, work, name):
+        attempts = begin(actor, work=work, name=name)
         if name == interrupted:
-            monkeypatch.setattr(processing, "begin_stage", begin)
+            monkeypatch.setattr(ledger, "begin_stage", begin)
             raise Killed
         return attempts
 
-    monkeypatch.setattr(processing, "begin_stage", killed)
+    monkeypatch.setattr(ledger, "begin_stage", killed)
     with pytest.raises(Killed):
         process(alice.actor, document)
 
@@ -94,6 +95,8 @@ def test_vectors_that_were_stored_before_a_kill_are_kept(alice, bring, process, 
     embedder, seen = embedding.current_embedder(), []
 
     class Dying:
+        name = "words"
+
         async def embed(self, texts):
             seen.extend(texts)
             if len(seen) == 32:
@@ -117,7 +120,7 @@ def test_vectors_that_were_stored_before_a_kill_are_kept(alice, bring, process, 
 def test_a_step_that_takes_its_worker_down_each_time_is_given_up(alice, bring, process):
     document = bring(alice, b"hello")
     with creator_scope(alice.creator.id):
-        Stage.objects.filter(name="extract").update(attempts=processing.MOST_ATTEMPTS)
+        Stage.objects.filter(name="extract").update(fruitless=ledger.MOST_FRUITLESS)
 
     document = process(alice.actor, document)
 
@@ -126,15 +129,15 @@ def test_a_step_that_takes_its_worker_down_each_time_is_given_up(alice, bring, p
 
 def test_a_run_that_was_thought_dead_stops_when_another_has_taken_over(alice, bring, serve, process, monkeypatch):
     document = bring(alice, b"hello world")
-    begin = processing.begin_stage
+    begin = ledger.begin_stage
 
-    def taken_over(actor, *, work, name, total=0):
+    def taken_over(actor, *, work, name):
         if name == "embed":
-            monkeypatch.setattr(processing, "begin_stage", begin)
-            processing.claim_version(actor, version_id=work.version_id)
-        return begin(actor, work=work, name=name, total=total)
+            monkeypatch.setattr(ledger, "begin_stage", begin)
+            ledger.claim_version(actor, version_id=work.version_id)
+        return begin(actor, work=work, name=name)
 
-    monkeypatch.setattr(processing, "begin_stage", taken_over)
+    monkeypatch.setattr(ledger, "begin_stage", taken_over)
 
     assert process(alice.actor, document).status == "processing"  # the first run went quietly
     assert process(alice.actor, document).status == "ready"
@@ -144,6 +147,8 @@ def test_a_document_deleted_in_the_middle_ends_the_run_quietly(alice, bring, pro
     document = bring(alice, b"hello world")
 
     class Deleting:
+        name = "words"
+
         async def embed(self, texts):
             await operations.remove_document(alice.actor, document.id)
             return np.ones((len(texts), embedding.DIMENSIONS))
@@ -157,14 +162,14 @@ def test_a_document_deleted_in_the_middle_ends_the_run_quietly(alice, bring, pro
 
 def test_a_lost_file_is_a_reason_of_its_own(alice, bring, process):
     document = bring(alice, b"hello")
-    default_storage.delete(document.storage_path)
+    default_storage.delete(path_of(alice, document))
 
     assert process(alice.actor, document).failure_code == "file_missing"
 
 
 def test_ready_means_that_a_search_found_it(alice, bring, process, monkeypatch):
     document = bring(alice, b"hello world")
-    monkeypatch.setattr(processing, "find_passages_now", lambda question: [])
+    monkeypatch.setattr(passages, "find_passages_now", lambda question: [])
 
     document = process(alice.actor, document)
 
@@ -190,6 +195,8 @@ def test_an_embedding_service_that_is_away_leaves_the_job_to_be_tried_again(alic
     document = bring(alice, b"hello world")
 
     class Away:
+        name = "words"
+
         async def embed(self, texts):
             raise EmbeddingUnavailable
 
@@ -203,7 +210,7 @@ def test_an_embedding_service_that_is_away_leaves_the_job_to_be_tried_again(alic
 
 def test_a_database_that_restarts_is_waited_for(alice, bring, process, monkeypatch):
     document = bring(alice, b"hello world")
-    begin, failures = processing.begin_stage, []
+    begin, failures = ledger.begin_stage, []
 
     def away(actor, **arguments):
         if len(failures) < 2:
@@ -211,7 +218,7 @@ def test_a_database_that_restarts_is_waited_for(alice, bring, process, monkeypat
             raise OperationalError("the database system is shutting down")
         return begin(actor, **arguments)
 
-    monkeypatch.setattr(processing, "begin_stage", away)
+    monkeypatch.setattr(ledger, "begin_stage", away)
 
     assert process(alice.actor, document).status == "ready"
 
@@ -223,7 +230,7 @@ def test_patience_with_a_database_ends(alice, bring, process, monkeypatch):
     def away(actor, **arguments):
         raise OperationalError
 
-    monkeypatch.setattr(processing, "begin_stage", away)
+    monkeypatch.setattr(ledger, "begin_stage", away)
     with pytest.raises(OperationalError):
         process(alice.actor, document)
 
@@ -263,20 +270,27 @@ def test_progress_is_announced_with_numbers_only(alice, bring, process, monkeypa
     assert {kind for kind, _, _ in told} == {"document.changed"}
     assert {row for _, row, _ in told} == {document.id}
     assert told[0][2]["status"] == "queued"
-    assert told[-1][2] == {"status": "ready", "stage": "", "done": 1, "total": 1}
-    assert {data["stage"] for _, _, data in told} >= {"extract", "chunk", "embed", "index", "verify"}
+    assert told[-1][2] == {
+        "status": "ready",
+        "stage": "",
+        "done": 1,
+        "total": 1,
+        "version": 1,
+        "live_version": 1,
+    }
+    assert {data["stage"] for _, _, data in told} >= {"scan", "extract", "chunk", "embed", "index", "verify"}
     assert "secret" not in str(told).lower()
 
 
 def test_a_title_changed_meanwhile_is_the_one_that_is_found(client, alice, bring, process, monkeypatch):
     document = bring(alice, b"Nothing here names the subject.", "scan.txt")
-    live = processing.go_live
+    live = switching.go_live
 
     def renamed(actor, *, work):
         Document.objects.update(title="Zeppelins")
         live(actor, work=work)
 
-    monkeypatch.setattr(processing, "go_live", renamed)
+    monkeypatch.setattr(switching, "go_live", renamed)
     process(alice.actor, document)
 
     assert client.get("/api/v1/search?q=zeppelins", headers=alice.headers).json()["results"]
@@ -288,4 +302,4 @@ def test_the_versions_of_one_document_are_claimed_one_at_a_time(alice, bring, se
         version = Version.objects.get()
         Document.objects.update(version=2)
 
-    assert serve(alice.actor, processing.claim_version, version_id=version.id) is None
+    assert serve(alice.actor, ledger.claim_version, version_id=version.id) is None

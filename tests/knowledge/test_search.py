@@ -32,7 +32,7 @@ def test_a_passage_is_found_by_its_words_with_its_page(client, alice, bob, ready
     hit = answer["results"][0]
     assert (hit["document_id"], hit["title"], hit["page"], hit["heading"]) == (str(document.id), "book", 2, "")
     assert "gas" in hit["text"]
-    assert set(hit) == {"chunk_id", "document_id", "title", "text", "page", "heading", "score"}
+    assert set(hit) == {"chunk_id", "document_id", "title", "text", "page", "heading", "seconds", "score"}
 
 
 def test_a_passage_is_found_by_its_meaning_with_its_heading(client, alice, ready, real_embedder):

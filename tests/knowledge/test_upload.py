@@ -11,10 +11,10 @@ from django.db import OperationalError
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from apps.knowledge import operations, storage
-from apps.knowledge.models import Document
-from apps.knowledge.services import documents
-from shared.tenancy.models import TenantManager
+from apps.knowledge.models import Document, Version
+from apps.knowledge.services import documents, uploads
 from shared.tenancy.scope import creator_scope
+from tests.knowledge.conftest import path_of
 
 pytestmark = pytest.mark.django_db
 
@@ -78,7 +78,8 @@ def test_the_same_content_again_restarts_what_had_stopped(upload, alice, setting
     assert second.json()["version"] == 2
     assert len(stored_files(settings)) == 1
     with creator_scope(alice.creator.id):
-        assert default_storage.exists(Document.objects.get().storage_path)
+        assert set(Version.objects.values_list("storage_path", flat=True)) == {path_of(alice, Document.objects.get())}
+        assert default_storage.exists(path_of(alice, Document.objects.get()))
 
 
 def test_two_creators_may_hold_the_same_content(upload, alice, mallory):
@@ -212,7 +213,7 @@ def test_a_file_in_a_bucket_is_copied_for_reading_and_the_copy_removed(alice, br
     document = bring(alice, b"hello")
     monkeypatch.setattr(type(default_storage._wrapped), "path", _no_local_path, raising=False)
 
-    with creator_scope(alice.creator.id), storage.local_copy(document.storage_path) as copy:
+    with creator_scope(alice.creator.id), storage.local_copy(path_of(alice, document)) as copy:
         assert copy.read_bytes() == b"hello"
     assert not copy.exists()
 
@@ -253,19 +254,16 @@ def test_a_client_that_leaves_while_the_file_is_stored_leaves_no_file(alice, set
     assert stored_files(settings) == []
 
 
-def test_a_document_that_goes_while_its_content_comes_again_is_taken_in_anew(bring, alice, serve, monkeypatch):
+def test_a_document_that_goes_while_its_content_comes_again_is_taken_in_anew(bring, alice, monkeypatch):
     first = bring(alice, b"Here and gone.", "gone.txt")
-    insert = TenantManager.bulk_create
-    inserted = []
+    find = uploads.document_with_content
 
-    def deleted_meanwhile(manager, rows, **options):
-        result = insert(manager, rows, **options)
-        if manager.model is Document and not inserted:
-            inserted.append(1)
-            Document.objects.filter(id=first.id).delete()
-        return result
+    def deleted_meanwhile(sha256):
+        found = find(sha256)
+        Document.objects.filter(id=found).delete()
+        return found
 
-    monkeypatch.setattr(TenantManager, "bulk_create", deleted_meanwhile)
+    monkeypatch.setattr(uploads, "document_with_content", deleted_meanwhile)
 
     second = bring(alice, b"Here and gone.", "gone.txt")
 

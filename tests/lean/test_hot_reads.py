@@ -45,7 +45,7 @@ def one_connection(settings):
 @pytest.fixture
 def handbook(alice):
     with creator_scope(alice.actor.creator_id):
-        return Document.objects.create(title="Handbook", filename="handbook.txt", bytes=1, content_sha256="0" * 64)
+        return Document.objects.create(title="Handbook", filename="handbook.txt", bytes=1)
 
 
 @pytest.fixture

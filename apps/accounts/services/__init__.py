@@ -8,6 +8,7 @@ from apps.accounts.services.actors import (
     membership_still_holds,
     who_am_i,
 )
+from apps.accounts.services.creators import list_creator_ids
 from apps.accounts.services.listening import TokenProof, load_session_listening, still_listening
 from apps.accounts.services.registration import (
     EmailTaken,
@@ -53,6 +54,7 @@ __all__ = [
     "describe_me",
     "end_session",
     "find_credentials",
+    "list_creator_ids",
     "load_session_actor",
     "load_session_listening",
     "log_in",

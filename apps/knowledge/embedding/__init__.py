@@ -18,7 +18,9 @@ type Vectors = NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors."""
+    """Turns texts into vectors. Two that have one `name` turn one text into one vector."""
+
+    name: str
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One row of length 1 per text, in the order of the texts, shape (len(texts), DIMENSIONS).

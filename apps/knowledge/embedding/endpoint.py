@@ -28,6 +28,7 @@ class EndpointEmbedder:
     ) -> None:
         self.url = f"{url.rstrip('/')}/embeddings"
         self.model = model
+        self.name = f"{self.url} {model}"
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._transport = transport
 

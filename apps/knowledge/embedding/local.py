@@ -11,7 +11,7 @@ from tokenizers import Encoding, Tokenizer
 
 from apps.knowledge.embedding import Vectors
 from apps.knowledge.embedding.dimensions import DIMENSIONS
-from apps.knowledge.embedding.files import new_tokenizer, read_model
+from apps.knowledge.embedding.files import MODEL_SHA256, new_tokenizer, read_model
 
 # What the model was trained to read; later tokens of a longer text are not seen.
 MAX_TOKENS = 256
@@ -21,6 +21,8 @@ _BATCH_TOKENS = 1024
 
 class LocalEmbedder:
     """The model that comes along. Loaded at first use, run on a thread of its own, one call at a time."""
+
+    name = f"all-MiniLM-L6-v2 {MODEL_SHA256}"
 
     def __init__(self) -> None:
         # One thread: the runtime spreads one call over the cores, and two models would only be in each other's way.

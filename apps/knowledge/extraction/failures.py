@@ -52,6 +52,11 @@ FAILURES = {
             "Delete this document and upload the file again.",
         ),
         Failure(
+            "file_changed",
+            "The stored file is no longer the one that was uploaded.",
+            "Upload the file again, and tell the operator of this hub.",
+        ),
+        Failure(
             "not_searchable",
             "The text was stored, but a search did not find it.",
             "Process the document again; if that does not help, tell the operator of this hub.",

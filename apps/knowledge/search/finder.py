@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import orjson
 from pgvector import HalfVector
 
 from apps.knowledge.embedding import Vectors
 from apps.knowledge.search import ranking
-from apps.knowledge.search.index import LEXEMES
+from apps.knowledge.search.index import CONFIGURATIONS, LEXEMES
 from apps.knowledge.search.ranking import Floats, Postings
 from shared.tenancy.reads import Row, Rows, Steps, follow_in_transaction
 from shared.tenancy.scope import require_creator
@@ -50,8 +51,11 @@ class Hit:
     text: str
     page: int | None
     heading: str
+    seconds: int | None
     score: float
 
+
+_CONFIGURATIONS = orjson.dumps(dict(CONFIGURATIONS)).decode()
 
 _LIVE = """
 SELECT v.id
@@ -69,17 +73,17 @@ SELECT c.id, c.lexeme_count, tsvector_to_array(c.found),
        ARRAY(SELECT cardinality(w.positions) FROM unnest(c.found) w)
   FROM (SELECT id, lexeme_count, ts_filter(setweight(lexemes, 'A', %(lexemes)s::text[]), '{a}') AS found
           FROM knowledge_chunk
-         WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND lexemes IS NOT NULL
+         WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND NOT hidden AND lexemes IS NOT NULL
         OFFSET 0) c
  WHERE length(c.found) > 0
 """
 _LENGTHS = """
 SELECT count(*), coalesce(avg(lexeme_count), 0)::float FROM knowledge_chunk
- WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s)
+ WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND NOT hidden
 """
 _NEAREST = """
 SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
- WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND embedding IS NOT NULL
+ WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND NOT hidden AND embedding IS NOT NULL
  ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(candidates)s
 """
 _NEARNESS = """
@@ -87,7 +91,7 @@ SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
  WHERE creator_id = %(creator)s AND id = ANY(%(ids)s) AND embedding IS NOT NULL
 """
 _PASSAGES = """
-SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading
+SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading, c.seconds
   FROM knowledge_chunk c JOIN knowledge_document d ON d.creator_id = c.creator_id AND d.id = c.document_id
  WHERE c.creator_id = %(creator)s AND c.id = ANY(%(ids)s)
 """
@@ -96,7 +100,9 @@ SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading
 def find_passages(question: Question) -> Steps[list[Hit]]:
     """The best passages, at most three of one document, best first. See `Steps` for how it is run."""
     where: dict[str, Any] = {"creator": require_creator(), "tag": question.tag, "document": question.document_id}
-    live, ((lexemes,),) = yield [(_LIVE, {**where, "instead": question.instead}), (LEXEMES, {"text": question.text})]
+    where["instead"] = question.instead
+    words = {**where, "text": question.text, "configurations": _CONFIGURATIONS}
+    live, ((lexemes,),) = yield [(_LIVE, where), (LEXEMES, words)]
     if not live:
         return []
     where["versions"] = [version for (version,) in live]

@@ -1,32 +1,54 @@
 """The words of passages, as Postgres cuts them.
 
-One configuration for all languages, `english`: it stems English and drops its stop words; the words of other
-languages are cut the same way in passages and in questions, so they match as they are written.
+Each version is cut in the language that its text is written in, so German finds "Bücher" for "Buch"; a question is cut
+in every language that the creator's answering versions have.
 """
 
 from uuid import UUID
 
 from django.db import connection
 
+from apps.knowledge.extraction.language import CONFIGURATIONS, configuration_of
 from shared.tenancy.scope import require_creator
 
-CONFIGURATION = "english"
-
 # A title's words count for each passage: "refunds" should find the second page of "Refunds" too.
-_INDEX = f"""
+_INDEX = """
 UPDATE knowledge_chunk c
    SET lexemes = x.words,
        lexeme_count = (SELECT coalesce(sum(cardinality(w.positions)), 0) FROM unnest(x.words) w)
-  FROM (SELECT id, to_tsvector('{CONFIGURATION}', %(title)s || E'\\n' || text) AS words
-          FROM knowledge_chunk WHERE creator_id = %(creator)s AND version_id = %(version)s) x
+  FROM (SELECT id, to_tsvector(%(configuration)s::regconfig, %(title)s || E'\\n' || text) AS words
+          FROM knowledge_chunk
+         WHERE creator_id = %(creator)s AND version_id = %(version)s
+           AND (%(source)s::uuid IS NULL OR source = %(source)s::uuid)) x
  WHERE c.creator_id = %(creator)s AND c.id = x.id
 """
-# The lexemes of a question, each once.
-LEXEMES = f"SELECT tsvector_to_array(to_tsvector('{CONFIGURATION}', %(text)s))"
+# The lexemes of a question, each once, in the languages of the versions that answer. A word that two languages cut
+# alike is one lexeme.
+LEXEMES = """
+SELECT ARRAY(SELECT DISTINCT word
+               FROM (SELECT DISTINCT coalesce(%(configurations)s::jsonb ->> v.language, 'simple') AS name
+                       FROM knowledge_version v JOIN knowledge_document d
+                         ON d.creator_id = v.creator_id AND d.id = v.document_id
+                      WHERE v.creator_id = %(creator)s AND (v.number = d.live_version OR v.id = %(instead)s)) c,
+                    LATERAL unnest(tsvector_to_array(to_tsvector(c.name::regconfig, %(text)s))) AS word
+              ORDER BY word)
+"""
 
 
-def index_words(*, version_id: UUID, title: str) -> int:
-    """Store the lexemes and the length of each passage of a version; returns how many passages there are."""
+def index_words(*, version_id: UUID, language: str, title: str, source: UUID | None = None) -> int:
+    """Store the lexemes and the length of each passage of a version, or of those with one source; returns how many."""
     with connection.cursor() as cursor:
-        cursor.execute(_INDEX, {"title": title, "creator": require_creator(), "version": version_id})
+        cursor.execute(
+            _INDEX,
+            {
+                "configuration": configuration_of(language),
+                "title": title,
+                "creator": require_creator(),
+                "version": version_id,
+                "source": source,
+            },
+        )
         return cursor.rowcount
+
+
+__all__ = ["CONFIGURATIONS", "LEXEMES", "index_words"]

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from apps.knowledge.models import Chunk, Document, Stage, Version
+from apps.knowledge.errors import VersionNotFound
+from apps.knowledge.models import Document, Stage, Version
 from apps.knowledge.search.index import index_words
-from apps.knowledge.services.access import find_document, lock_document
+from apps.knowledge.services.access import find_document, lock_document, newest_version
 from apps.knowledge.services.cursors import read_cursor, write_cursor
 from apps.knowledge.services.reads import newest_documents
-from apps.knowledge.services.versions import announce_document, start_version
+from apps.knowledge.services.versions import announce_document, begin_version, give_up, stored_paths
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.run import announce
 
@@ -46,6 +47,15 @@ def get_document(actor: Actor, *, document_id: UUID) -> Document:
     return find_document(document_id)
 
 
+def get_content(actor: Actor, *, document_id: UUID, number: int | None = None) -> Version:
+    """The version, by default the newest, whose file is asked for. Raises `DocumentNotFound`, `VersionNotFound`."""
+    document = find_document(document_id)
+    version = Version.objects.filter(document=document, number=number or document.version).first()
+    if version is None:
+        raise VersionNotFound
+    return version
+
+
 def update_document(
     actor: Actor, *, document_id: UUID, title: str | None = None, tags: list[str] | None = None
 ) -> Document:
@@ -74,21 +84,23 @@ def reindex(actor: Actor, *, document_id: UUID) -> None:
     """Index the passages anew under the document's present title. Raises `DocumentNotFound`."""
     document = lock_document(document_id)
     for version in Version.objects.filter(document=document):
-        index_words(version_id=version.id, title=document.title)
+        index_words(version_id=version.id, language=version.language, title=document.title)
 
 
-def delete_document(actor: Actor, *, document_id: UUID) -> str:
-    """Delete the document with all its versions and passages; returns where its file lies, which is deleted next."""
+def delete_document(actor: Actor, *, document_id: UUID) -> list[str]:
+    """Delete the document with all its versions and passages; returns where its files lie, which are deleted next."""
     # Here, because the tasks call services of this package.
     from apps.knowledge.tasks import remove_file
 
     actor.require(Role.EDITOR)
     document = lock_document(document_id)
+    paths = stored_paths(document_id)
     document.delete()
-    # The door deletes the file at once; the job is for the door that dies in between.
-    remove_file.defer(actor, path=document.storage_path)
+    for path in paths:
+        # The door deletes the file at once; the job is for the door that dies in between.
+        remove_file.defer(actor, path=path)
     announce("document.deleted", document_id)
-    return document.storage_path
+    return paths
 
 
 def list_stages(actor: Actor, *, document_id: UUID) -> list[Stage]:
@@ -112,9 +124,8 @@ def reprocess(actor: Actor, *, document_id: UUID) -> Document:
     actor.require(Role.EDITOR)
     document = lock_document(document_id)
     if not document.is_unfinished:
-        document.begin_version(document.version + 1)
-        document.save()
-        start_version(actor, document)
+        newest = newest_version(document)
+        begin_version(actor, document, newest, origin=Version.Origin.REPROCESS, filename=newest.filename)
     return document
 
 
@@ -130,14 +141,8 @@ def cancel_processing(actor: Actor, *, document_id: UUID) -> Document:
     """Stop the work on a document. Cancelling what has finished changes nothing."""
     actor.require(Role.EDITOR)
     document = lock_document(document_id)
-    if not document.is_unfinished:
+    if give_up(document) is None:
         return document
-    version = Version.objects.get(document=document, number=document.version)
-    # Without the claim, the run that has it can write nothing more and stops.
-    version.status, version.claim = Document.Status.CANCELLED, None
-    version.save(update_fields=["status", "claim"])
-    Chunk.objects.filter(version=version).delete()
-    Stage.objects.filter(version=version).exclude(state=Stage.State.DONE).update(state=Stage.State.CANCELLED)
     document.status = Document.Status.CANCELLED
     document.save(update_fields=["status", "updated_at"])
     announce_document(document)

@@ -1,0 +1,121 @@
+"""What a creator makes of the passages that were read: other words, or none at all."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pgvector import HalfVector
+
+from apps.knowledge.errors import PassageNotFound
+from apps.knowledge.models import Chunk, Correction, Document, Version
+from apps.knowledge.search.index import index_words
+from apps.knowledge.services.access import find_document, lock_document
+from apps.knowledge.services.versions import announce_document
+from shared.tenancy.actor import Actor, Role
+
+
+@dataclass(frozen=True, slots=True)
+class PassagePage:
+    """Some passages in reading order, and the position after which the next ones begin; None on the last page."""
+
+    items: list[Chunk]
+    next_position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage, what it said in the file, and what it takes to embed it anew."""
+
+    chunk: Chunk
+    title: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewText:
+    """What a passage shall say, and all that follows from it."""
+
+    text: str
+    tokens: int
+    vector: HalfVector
+    embedded: UUID
+
+
+def list_passages(actor: Actor, *, document_id: UUID, after: int | None = None, limit: int = 50) -> PassagePage:
+    """The passages of the version that answers, the hidden ones too. Raises `DocumentNotFound`."""
+    document = find_document(document_id)
+    rows = _of_live_version(document).defer("embedding", "lexemes").order_by("position")
+    if after is not None:
+        rows = rows.filter(position__gt=after)
+    items = list(rows[: limit + 1])
+    more = len(items) > limit
+    items = items[:limit]
+    return PassagePage(items, items[-1].position if more else None)
+
+
+def get_passage(actor: Actor, *, document_id: UUID, chunk_id: UUID) -> Passage:
+    """A passage of the version that answers. Raises `DocumentNotFound`, `PassageNotFound`."""
+    document = find_document(document_id)
+    chunk = _of_live_version(document).defer("embedding", "lexemes").filter(id=chunk_id).first()
+    if chunk is None:
+        raise PassageNotFound
+    correction = _correction_of(chunk)
+    return Passage(chunk, document.title, chunk.text if correction is None else correction.original)
+
+
+def correct_passage(
+    actor: Actor,
+    *,
+    document_id: UUID,
+    chunk_id: UUID,
+    new: NewText | None = None,
+    hidden: bool | None = None,
+) -> Chunk:
+    """Change what a passage says, whether searches find it, or both; None leaves it as it is.
+
+    The original text takes the correction back. It holds for every version of the document
+    in which this passage stands, those to come included. Raises `DocumentNotFound`, `PassageNotFound`.
+    """
+    actor.require(Role.EDITOR)
+    document = lock_document(document_id)
+    chunk = _of_live_version(document).filter(id=chunk_id).first()
+    if chunk is None or chunk.source is None:
+        raise PassageNotFound
+    correction = _correction_of(chunk) or Correction(
+        document=document, source=chunk.source, occurrence=chunk.occurrence, original=chunk.text
+    )
+    if new is not None:
+        correction.text = None if new.text == correction.original else new.text
+    correction.hidden = correction.hidden if hidden is None else hidden
+    if correction.text is None and not correction.hidden:
+        Correction.objects.filter(id=correction.id).delete()
+    else:
+        correction.save()
+    _apply(document, correction, new)
+    announce_document(document)
+    return Chunk.objects.defer("embedding", "lexemes").get(id=chunk_id)
+
+
+def _apply(document: Document, correction: Correction, new: NewText | None) -> None:
+    same = Chunk.objects.filter(document=document, source=correction.source, occurrence=correction.occurrence)
+    changes: dict[str, Any] = {"hidden": correction.hidden}
+    if new is not None:
+        changes.update(text=new.text, edited=correction.text is not None, tokens=new.tokens)
+        changes.update(embedding=new.vector, embedded=new.embedded)
+    same.update(**changes)
+    if new is not None:
+        for version in Version.objects.filter(chunks__in=same).distinct():
+            index_words(
+                version_id=version.id, language=version.language, title=document.title, source=correction.source
+            )
+
+
+def _of_live_version(document: Document) -> Any:
+    return Chunk.objects.filter(document=document, version__number=document.live_version)
+
+
+def _correction_of(chunk: Chunk) -> Correction | None:
+    found: Correction | None = Correction.objects.filter(
+        document_id=chunk.document_id, source=chunk.source, occurrence=chunk.occurrence
+    ).first()
+    return found

@@ -1,0 +1,173 @@
+"""What a run of the pipeline makes: passages with their words and vectors. Each write under the run's claim."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import md5
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Exists, OuterRef
+from pgvector import HalfVector
+
+from apps.knowledge.chunking import Passage
+from apps.knowledge.embedding import passage_text
+from apps.knowledge.models import Chunk, Correction, Stage, Version
+from apps.knowledge.search.finder import Question, find_passages_now
+from apps.knowledge.search.index import index_words
+from apps.knowledge.services.ledger import Work, locked, report_progress
+from shared.tenancy.actor import Actor
+from shared.tenancy.scope import require_creator
+
+_INSERTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What reading a file has told about it."""
+
+    page_count: int | None
+    language: str
+
+
+def source_of(text: str) -> UUID:
+    """Which passage of a file this is: a hash of its text as it was read. As `md5(text)::uuid` in Postgres."""
+    return UUID(md5(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def store_passages(actor: Actor, *, work: Work, passages: Sequence[Passage], facts: Facts) -> None:
+    """Replace the version's passages, each with what its creator has made of it."""
+    locked(work)
+    Chunk.objects.filter(version_id=work.version_id).delete()
+    made = {(c.source, c.occurrence): c for c in Correction.objects.filter(document_id=work.document_id)}
+    seen: Counter[UUID] = Counter()
+    rows = []
+    for position, passage in enumerate(passages):
+        source = source_of(passage.text)
+        correction = made.get((source, seen[source]))
+        text = passage.text if correction is None or correction.text is None else correction.text
+        rows.append(
+            Chunk(
+                document_id=work.document_id,
+                version_id=work.version_id,
+                position=position,
+                text=text,
+                page=passage.page,
+                heading=passage.heading,
+                seconds=passage.seconds,
+                source=source,
+                occurrence=seen[source],
+                edited=correction is not None and correction.text is not None,
+                hidden=correction is not None and correction.hidden,
+                tokens=passage.tokens,
+            )
+        )
+        seen[source] += 1
+    Chunk.objects.bulk_create(rows, batch_size=_INSERTS)
+    version = Version.objects.filter(id=work.version_id)
+    version.update(page_count=facts.page_count, language=facts.language, chunk_count=len(rows))
+
+
+# ---- Vectors
+
+
+def embedded_hash(model: str, title: str, heading: str, text: str) -> UUID:
+    """What a passage's vector is made of: while this stays, so does the vector."""
+    made_of = f"{model}\n{passage_text(title, heading, text)}"
+    return UUID(md5(made_of.encode(), usedforsecurity=False).hexdigest())
+
+
+_TAKE_OVER = """
+UPDATE knowledge_chunk c SET embedding = o.embedding, embedded = o.embedded
+  FROM unnest(%(ids)s::uuid[], %(hashes)s::uuid[]) AS w(id, hash)
+  JOIN (SELECT DISTINCT ON (embedded) embedded, embedding FROM knowledge_chunk
+         WHERE creator_id = %(creator)s AND document_id = %(document)s AND embedding IS NOT NULL
+         ORDER BY embedded) o ON o.embedded = w.hash
+ WHERE c.creator_id = %(creator)s AND c.version_id = %(version)s AND c.id = w.id
+"""
+
+
+def take_over_vectors(actor: Actor, *, work: Work, model: str) -> int:
+    """Give each passage the vector that one with the same text has in another version; returns how many got one."""
+    locked(work)
+    waiting = Chunk.objects.filter(version_id=work.version_id, embedding__isnull=True)
+    rows = list(waiting.values_list("id", "heading", "text"))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE_OVER,
+            {
+                "ids": [row[0] for row in rows],
+                "hashes": [embedded_hash(model, work.title, heading, text) for _, heading, text in rows],
+                "creator": require_creator(),
+                "document": work.document_id,
+                "version": work.version_id,
+            },
+        )
+        return cursor.rowcount
+
+
+def passages_without_vector(actor: Actor, *, work: Work, limit: int) -> tuple[list[Chunk], int, int]:
+    """The next passages to embed, how many have a vector, and how many there are."""
+    every = Chunk.objects.filter(version_id=work.version_id)
+    total = every.count()
+    waiting = every.filter(embedding__isnull=True)
+    rows = list(waiting.only("id", "text", "heading").order_by("position")[:limit])
+    return rows, total - waiting.count(), total
+
+
+_STORE_VECTORS = """
+UPDATE knowledge_chunk c SET embedding = v.embedding::halfvec, embedded = v.embedded
+  FROM unnest(%(ids)s::uuid[], %(vectors)s::text[], %(hashes)s::uuid[]) AS v(id, embedding, embedded)
+ WHERE c.creator_id = %(creator)s AND c.version_id = %(version)s AND c.id = v.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A passage's vector, and the hash of what it was made of."""
+
+    chunk_id: UUID
+    value: HalfVector
+    embedded: UUID
+
+
+def store_vectors(actor: Actor, *, work: Work, vectors: Sequence[Vector], done: int, total: int) -> None:
+    """Store the vectors of some passages, and say how far the step is."""
+    report_progress(actor, work=work, name=Stage.Name.EMBED, done=done, total=total, lasting=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STORE_VECTORS,
+            {
+                "ids": [vector.chunk_id for vector in vectors],
+                "vectors": [vector.value.to_text() for vector in vectors],
+                "hashes": [vector.embedded for vector in vectors],
+                "creator": require_creator(),
+                "version": work.version_id,
+            },
+        )
+
+
+# ---- Words, and the proof that they are found
+
+
+def index_passages(actor: Actor, *, work: Work) -> int:
+    """Index the words of the version's passages; returns how many passages it has."""
+    document = locked(work)
+    language = Version.objects.values_list("language", flat=True).get(id=work.version_id)
+    return index_words(version_id=work.version_id, language=language, title=document.title)
+
+
+def choose_probes(actor: Actor, *, work: Work, count: int) -> list[str]:
+    """Texts of passages to look for: rare ones first, which no other document has, and of them the richest in words.
+
+    None when its creator hides every passage: then there is nothing that a search should find.
+    """
+    visible = Chunk.objects.filter(version_id=work.version_id, hidden=False)
+    elsewhere = Chunk.objects.filter(source=OuterRef("source")).exclude(document_id=work.document_id)
+    rows = visible.annotate(common=Exists(elsewhere)).order_by("common", "-lexeme_count", "position")
+    return list(rows.values_list("text", flat=True)[:count])
+
+
+def is_found(actor: Actor, *, work: Work, question: Question) -> bool:
+    """Whether an ordinary search, over everything the creator has, finds a passage of this version."""
+    return any(hit.version_id == work.version_id for hit in find_passages_now(question))

@@ -1,0 +1,52 @@
+"""What is done for every creator in turn, by the clock: each in a scope and a transaction of their own."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import structlog
+from asgiref.sync import sync_to_async
+
+from apps.accounts.services import list_creator_ids
+from apps.knowledge import storage
+from apps.knowledge.services.tending import claimed_paths, resume_lost
+from shared.config.env_constants import get_env_value
+from shared.tenancy.actor import Actor, Role
+from shared.tenancy.commands import OPERATOR
+from shared.tenancy.run import run_as, run_global
+from shared.tenancy.scope import creator_scope
+
+log = structlog.get_logger(__name__)
+
+# A step says that it is alive every few seconds. One that is silent for so many times the worker's own limit hangs.
+_PATIENCE = 6
+# No upload takes so long between its file and its row.
+UNCLAIMED_AFTER = timedelta(hours=6)
+
+
+async def resume_lost_versions() -> int:
+    """Queue again what nobody is at; returns how many versions that were."""
+    silent = get_env_value("JOB_STALLED_SECONDS", fallback=True) * _PATIENCE
+    found = 0
+    async for actor in _every_creator():
+        found += len(await run_as(actor, resume_lost, silent_seconds=silent))
+    return found
+
+
+async def remove_unclaimed_files() -> int:
+    """Delete each stored file that no version names and that has had the time to be named; returns how many."""
+    removed = 0
+    async for actor in _every_creator():
+        with creator_scope(actor.creator_id):
+            old = await sync_to_async(storage.files_older_than, thread_sensitive=False)(UNCLAIMED_AFTER)
+        claimed = await run_as(actor, claimed_paths, paths=old) if old else set()
+        for path in set(old) - claimed:
+            with creator_scope(actor.creator_id):
+                await sync_to_async(storage.remove, thread_sensitive=False)(path)
+            log.warning("unclaimed_file_removed", creator_id=str(actor.creator_id), path=path)
+            removed += 1
+    return removed
+
+
+async def _every_creator() -> AsyncIterator[Actor]:
+    for creator_id in await run_global(list_creator_ids):
+        yield Actor(OPERATOR, creator_id, Role.OWNER, acting_reason="the worker, by the clock")
