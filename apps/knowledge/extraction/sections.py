@@ -56,24 +56,48 @@ def reflow(text: str) -> str:
     return "\n".join(lines)
 
 
+class Sections:
+    """Sections in the making, cut at headings. Each section's text begins with its heading."""
+
+    def __init__(self) -> None:
+        self._done: list[Section] = []
+        self._heading = ""
+        self._texts: list[str] = []
+
+    def start(self, heading: str) -> None:
+        """A new section begins, with its heading."""
+        self._close()
+        self._heading = " ".join(heading.split())
+
+    def add(self, *texts: str) -> None:
+        """Paragraphs of the section that is open; empty ones are nothing."""
+        self._texts += filter(None, texts)
+
+    def finish(self) -> list[Section]:
+        """All of them. One without a word is left out; a heading with nothing under it still carries words."""
+        self._close()
+        return self._done
+
+    def _close(self) -> None:
+        text = normalise("\n\n".join(filter(str.strip, [self._heading, *self._texts])))
+        if text:
+            self._done.append(Section(text, heading=normalise(self._heading)[:200]))
+        self._heading, self._texts = "", []
+
+
 def markdown_sections(markdown: str) -> list[Section]:
     """Cut Markdown at its headings (not those inside code). Each section's text begins with its heading."""
-    sections: list[Section] = []
-    heading, body = "", []
+    sections = Sections()
+    body: list[str] = []
     for line, title in _lines_with_headings(markdown):
         if title is None:
             body.append(line)
             continue
-        sections += _section(heading, body)
-        heading, body = title, []
-    return sections + _section(heading, body)
-
-
-def _section(heading: str, body: list[str]) -> list[Section]:
-    text = plain("\n".join(body))
-    # A heading with nothing under it still carries words; it is dropped only when it has none itself.
-    parts = [part for part in (heading, text) if part.strip()]
-    return [Section("\n\n".join(parts), heading=heading[:200])] if parts else []
+        sections.add(plain("\n".join(body)))
+        sections.start(title)
+        body = []
+    sections.add(plain("\n".join(body)))
+    return sections.finish()
 
 
 def _lines_with_headings(markdown: str) -> list[tuple[str, str | None]]:
