@@ -7,6 +7,8 @@ from dataclasses import dataclass
 _LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\u00ad": None, "\ufeff": None}
 )
+# Every control character but tab and line end, and halves of characters.
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)")
 _ATX_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s+(.*?))?(?:\s+#+)?\s*$")
 _SETEXT_UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
@@ -39,9 +41,8 @@ class Section:
 def normalise(text: str) -> str:
     """Text that a database column takes and a search can match: NFC, plain line ends, no control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").translate(_LIGATURES)
-    text = unicodedata.normalize("NFC", text)
-    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
-    text = re.sub(r"[^\S\n]+$", "", "".join(kept), flags=re.M)
+    text = _UNSTORABLE.sub("", unicodedata.normalize("NFC", text))
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
 

@@ -15,6 +15,7 @@ _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BODY, _PARAGRAPH, _TABLE, _ROW, _CELL, _TEXT_BOX = (
     f"{_W}{name}" for name in ("body", "p", "tbl", "tr", "tc", "txbxContent")
 )
+_TEXT, _PARAGRAPH_PROPERTIES, _RUN_PROPERTIES, _HIDDEN = (f"{_W}{name}" for name in ("t", "pPr", "rPr", "vanish"))
 _SAID = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _SAID = {f"{_W}{name}": text for name, text in _SAID.items()}
 # Deleted or moved away, instructions of fields, properties, how a word is pronounced, headers and footers.
@@ -93,7 +94,7 @@ class _Reader:
 
     def _said(self, element: ET.Element) -> Iterator[str]:
         for part in without_fallbacks(element):
-            if part.tag in (f"{_W}t", MATH):
+            if part.tag in (_TEXT, MATH):
                 yield part.text or ""
             elif part.tag in _SAID:
                 yield _SAID[part.tag]
@@ -115,19 +116,19 @@ def _inside(element: ET.Element, tag: str) -> Iterator[ET.Element]:
 
 
 def _is_hidden(run: ET.Element) -> bool:
-    return _is_on(run.find(f"{_W}rPr/{_W}vanish"))
-
-
-def _is_on(switch: ET.Element | None) -> bool:
-    return switch is not None and switch.get(f"{_W}val", "1") not in ("0", "false", "off")
+    properties = run.find(_RUN_PROPERTIES)
+    hidden = properties.find(_HIDDEN) if properties is not None else None
+    return hidden is not None and hidden.get(f"{_W}val", "1") not in ("0", "false", "off")
 
 
 def _is_heading(paragraph: ET.Element, headings: frozenset[str]) -> bool:
-    level = paragraph.find(f"{_W}pPr/{_W}outlineLvl")
+    properties = paragraph.find(_PARAGRAPH_PROPERTIES)
+    if properties is None:
+        return False
+    level = properties.find(f"{_W}outlineLvl")
     if level is not None:
         return _level(level) < _BODY_LEVEL
-    style = paragraph.find(f"{_W}pPr/{_W}pStyle")
-    name = style.get(f"{_W}val", "") if style is not None else ""
+    name = _value(properties, "pStyle")
     return name in headings or bool(_HEADING_NAME.fullmatch(name))
 
 
