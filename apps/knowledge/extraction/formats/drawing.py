@@ -82,7 +82,7 @@ def _chart(root: ET.Element) -> str:
     if not series:
         return "\n".join(titles)
     categories = next((found for _, found, _ in series if found), [])
-    head = row(["", *(" ".join(name) for name, _, _ in series)])
+    head = row([" ".join(name) for name, _, _ in series])
     lines = zip_longest(categories, *(values for _, _, values in series), fillvalue="")
     # The title of a chart with one series often is the name of the series.
     return "\n".join(filter(None, [*dict.fromkeys([*titles, head]), *(row(list(line)) for line in lines)]))

@@ -30,7 +30,6 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     ET.ParseError,
-    expat.ExpatError,
     OSError,
     EOFError,
     LookupError,
@@ -191,6 +190,6 @@ def refuse_definitions(part: IO[bytes]) -> None:
     part.seek(0)
     try:
         parser.Parse(head, len(head) < _PROLOG_BYTES)
-    except _Begun:
-        return
+    except (_Begun, expat.ExpatError):
+        return  # whoever reads the part now meets the same error
     raise ExtractionFailed("corrupt")  # 64 KiB and still no element: nobody writes that

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,13 @@ def _open(path: Path) -> "PdfDocument":
 
 
 def _text(document: "PdfDocument", index: int) -> str:
+    from pypdfium2 import PdfiumError
+
     page = document[index]
     if page.formenv:
-        # What was filled in becomes part of the page, which has to be opened anew to see it.
-        page.flatten()
+        # What was filled in becomes part of the page, which has to be opened anew to see it. Odd fields stay out.
+        with suppress(PdfiumError):
+            page.flatten()
         page.close()
         page = document[index]
     text = page.get_textpage()

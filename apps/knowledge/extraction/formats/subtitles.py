@@ -17,6 +17,7 @@ _TIMING = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
 _MARKUP = re.compile(r"</?[a-zA-Z][^<>]*>|<\d[\d:.]*>|\{\\[^{}]*\}")
 _NUMBER = re.compile(rf"^\s*\d+\s*\n(?=\s*{_TIME}\s*-->)", re.M)
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
+_FEWEST_REPEATS = 3
 _ENOUGH_SECONDS, _MOST_SECONDS, _SILENCE_SECONDS = 30, 60, 3
 
 
@@ -74,7 +75,8 @@ def _once(cues: list[_Cue]) -> list[_Cue]:
     Where few cues repeat the one before, somebody said the same thing twice.
     """
     repeated = [_overlap(before.lines, cue.lines) for before, cue in pairwise(cues)]
-    if sum(map(bool, repeated)) * 3 < len(cues):
+    times = sum(map(bool, repeated))
+    if times < _FEWEST_REPEATS or times * 3 < len(cues):
         return cues
     fresh = [_Cue(cue.start, cue.end, cue.lines[count:]) for cue, count in zip(cues, [0, *repeated], strict=True)]
     return [cue for cue in fresh if cue.lines]
