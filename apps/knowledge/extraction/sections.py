@@ -10,15 +10,17 @@ _LIGATURES = str.maketrans(
 # Every control character but tab and line end, and halves of characters.
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)")
-_ATX_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s+(.*?))?(?:\s+#+)?\s*$")
-_SETEXT_UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
-_TABLE_RULE = re.compile(r"^\s*\|?(\s*:?-+:?\s*\|)+(\s*:?-+:?\s*)?$")
-_NOTE_DEFINITION = re.compile(r"^\[\^[^\]\s]+\]:\s*", re.M)
-_NOTE_REFERENCE = re.compile(r"\[\^[^\]\s]+\]")
-_IMAGE = re.compile(r"!\[([^\]]*)\]\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
-_STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
-_EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]+?)(?<=[^\s\\])\*(?![\w*])")
+# A stranger chooses the text: no repeat may be read in two ways, or look for an end that is nowhere to be found.
+_ATX_HEADING = re.compile(r"\s{0,3}#{1,6}(?=\s|$)")
+_SETEXT_UNDERLINE = re.compile(r"^\s{0,3}(?:=+|-{2,})\s*$")
+_TABLE_RULE = re.compile(r"^\s*+\|?(?:\s*+:?-++:?\s*+\|)++(?:\s*+:?-++:?\s*+)?$")
+_NOTE_DEFINITION = re.compile(r"^\[\^[^\]\s]{1,100}\]:\s*", re.M)
+_NOTE_REFERENCE = re.compile(r"\[\^[^\]\s]{1,100}\]")
+_ADDRESS = r"\([^()\s]*+(?:\([^()]*+\)[^()\s]*+)*+(?:\s++\"[^\"]*+\")?\)"
+_IMAGE = re.compile(rf"!\[([^\]]{{0,1000}})\]{_ADDRESS}")
+_LINK = re.compile(rf"(?<!!)\[([^\]]{{0,1000}})\]{_ADDRESS}")
+_STRONG = re.compile(r"(\*\*|__)(?=\S)(.{1,1000}?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]{1,1000}?)(?<=[^\s\\])\*(?![\w*])")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 # A line this long was probably broken by the margin of the page, not by its author.
 _FULL_LINE = 45
@@ -115,8 +117,8 @@ def _lines_with_headings(markdown: str) -> list[tuple[str, str | None]]:
             found.append(("", None))
         elif fenced:
             found.append((line, None))
-        elif match := _ATX_HEADING.match(line):
-            found.append((line, _title(match[1] or "")))
+        elif marks := _ATX_HEADING.match(line):
+            found.append((line, _title(_without_closing_marks(line[marks.end() :].strip()))))
         elif _SETEXT_UNDERLINE.match(line) and _may_be_heading(found):
             found[-1] = (found[-1][0], _title(found[-1][0]))
         else:
@@ -137,6 +139,11 @@ def _may_be_heading(found: list[tuple[str, str | None]]) -> bool:
         return False
     line, before = found[-1][0].strip(), found[-2][0].strip() if len(found) > 1 else ""
     return bool(line) and not line.startswith(("|", ">", "-", "*", "#")) and not before
+
+
+def _without_closing_marks(title: str) -> str:
+    bare = title.rstrip("#")
+    return title if bare and not bare[-1].isspace() else bare
 
 
 def _title(markdown: str) -> str:

@@ -22,6 +22,7 @@ _ASIDE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.I)
 _COLUMN = re.compile(r"[A-Z]+")
 # Empty cells between two others are kept, so that columns stay in line; not the sixteen thousand of a stray one.
 _WIDEST_GAP = 30
+_LONGEST_PATTERN = 255
 _LAST_DAY = 2_958_466  # of the year 9999
 
 
@@ -157,7 +158,7 @@ def _kind_of_number(number: int) -> str:
 
 
 def _kind_of_pattern(pattern: str) -> str:
-    positive = _ASIDE.sub("", pattern.partition(";")[0]).lower()
+    positive = _ASIDE.sub("", pattern.partition(";")[0][:_LONGEST_PATTERN]).lower()
     if "general" in positive:
         return ""
     if "[" in positive:

@@ -23,6 +23,7 @@ _UNSAID = frozenset(
     f"{_W}{name}" for name in ("del", "moveFrom", "instrText", "delText", "pPr", "rPr", "tblPr", "sectPr", "rt")
 )
 _HEADING_NAME = re.compile(r"(?:heading\s?[1-9]|title)", re.I)
+_MOST_ANCESTORS = 20  # Word allows eleven; a chain without end, or in a circle, is no style
 _BODY_LEVEL = 9  # outline levels 0 to 8 are headings
 
 
@@ -149,11 +150,11 @@ def _heading_styles(package: Package, main: str) -> frozenset[str]:
 
 
 def _inherited(name: str, levels: dict[str, bool], parents: dict[str, str]) -> bool:
-    seen = set()
-    while name and name not in levels and name not in seen:
-        seen.add(name)
+    for _ in range(_MOST_ANCESTORS):
+        if name in levels:
+            return levels[name]
         name = parents.get(name, "")
-    return levels.get(name, False)
+    return False
 
 
 def _value(element: ET.Element, name: str) -> str:
