@@ -63,6 +63,7 @@ def detected(content, name="file"):
         (b"From: Ann\nDate: today\n\nNotes of a meeting", "x.txt", media_types.TEXT),
         (b"From: Ann\nDate: today\n\nNotes of a meeting", "x.eml", media_types.EML),
         (b"To: Ann\n\nA letter", "x.eml", media_types.TEXT),
+        (b"Message-ID: 7\nReceived: today\n\nA list of things", "x.txt", media_types.TEXT),
         (b"From: Ann\nDate: today\nMessage-ID: <1>\nand then prose\n", "x.txt", media_types.TEXT),
         (b"Question: what?\nAnswer: that.\n", "x.md", media_types.MARKDOWN),
         (b" folded\nFrom: a", "x.eml", media_types.TEXT),

@@ -69,9 +69,9 @@ def test_a_table_is_a_line_per_row(read):
 
 
 def test_a_table_made_for_the_layout_reads_as_text(read):
-    html = "<table><tr><td><h1>News</h1><p>one</p><p>two</p></td><td><table><tr><td>a<td>b</table></td></tr></table>"
+    html = "<table><tr><td>left</td><td>top<h1>News</h1><p>one</p><p>two</p></td><td><table><tr><td>a<td>b</table></td></tr></table>"
 
-    assert texts(read, html) == ["News\n\none\n\ntwo\n\na | b"]
+    assert texts(read, html) == ["left\n\ntop\n\nNews\n\none\n\ntwo\n\na | b"]
 
 
 def test_the_declared_encoding_is_believed_where_the_bytes_allow_it(read):

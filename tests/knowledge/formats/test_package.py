@@ -1,4 +1,5 @@
 import io
+import weakref
 import zipfile
 
 import pytest
@@ -128,3 +129,25 @@ def test_a_failure_inside_passes_through_as_it_is(tmp_path):
     with pytest.raises(ExtractionFailed) as caught, open_package(path):
         raise ExtractionFailed("empty")
     assert caught.value.failure.code == "empty"
+
+
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["piece by piece", "whole"])
+def test_only_the_first_parent_counts(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(package, "_LONG_PART_BYTES", limit)
+    path = tmp_path / "x.zip"
+    path.write_bytes(files.archive({"a.xml": "<r><x/><s><a/><b><s/></b></s><s><c/></s></r>"}))
+
+    with open_package(path) as found:
+        assert [child.tag for child in found.children("a.xml", "s")] == ["a", "b"]
+
+
+def test_of_a_long_part_what_has_been_read_is_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "_LONG_PART_BYTES", 0)
+    path = tmp_path / "x.zip"
+    path.write_bytes(files.archive({"a.xml": f"<s>{'<a/>' * 50_000}</s>"}))
+
+    with open_package(path) as found:
+        children = found.children("a.xml", "s")
+        seen = [weakref.ref(next(children)) for _ in range(1000)]
+
+    assert sum(child() is not None for child in seen) <= 1

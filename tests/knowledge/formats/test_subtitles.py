@@ -64,9 +64,11 @@ def test_captions_that_roll_up_the_screen_are_read_once(read):
 
 
 def test_what_is_said_twice_is_read_twice(read):
-    cues = [(n, n + 1, text) for n, text in enumerate(["No.", "No.", "Why", "not", "go", "there", "now"])]
+    said = "No. No. Why not go there now Yes. Yes. We may and I will say so Good. Good."
+    cues = [(n, n + 1, word) for n, word in enumerate(said.split())]
 
-    assert read(srt(*cues), SRT)[0].text == "No. No. Why not go there now"
+    assert read(srt(*cues), SRT)[0].text == said
+    assert read(srt((1, 2, "No."), (2, 3, "No.")), SRT)[0].text == "No. No."
 
 
 @pytest.mark.parametrize("content", [b"WEBVTT\n\n", b"WEBVTT\n\n00:01.000 --> 00:02.000\n<i></i>\n"])

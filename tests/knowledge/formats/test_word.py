@@ -81,6 +81,7 @@ def test_headings_are_found_by_style_name_by_level_and_by_what_a_style_builds_on
         paragraph(run(style or "plain"), f'<w:pStyle w:val="{style}"/>' if style else "")
         for style in ("berschrift1", "Mine", "Loop", "Deep", "Flat", "Title", "")
     ) + paragraph(run("by itself"), '<w:outlineLvl w:val="0"/>')
+    body += paragraph(run("not at all"), '<w:pStyle w:val="Title"/><w:outlineLvl w:val="9"/>')
 
     sections = read(files.word(body, {"word/styles.xml": styles}, ("styles", "styles.xml")), DOCX)
 
@@ -89,7 +90,7 @@ def test_headings_are_found_by_style_name_by_level_and_by_what_a_style_builds_on
         ("Mine", "Mine\n\nLoop"),
         ("Deep", "Deep\n\nFlat"),
         ("Title", "Title\n\nplain"),
-        ("by itself", "by itself"),
+        ("by itself", "by itself\n\nnot at all"),
     ]
 
 

@@ -67,7 +67,7 @@ class _Reader:
         for element in elements:
             if element.tag in (_PARAGRAPH, _TABLE):
                 yield element
-            elif element.tag not in _UNSAID:
+            else:
                 yield from self.blocks(without_fallbacks(element))
 
     def paragraph(self, paragraph: ET.Element) -> str:
