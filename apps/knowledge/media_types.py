@@ -108,7 +108,8 @@ def _detect(head: bytes, file: IO[bytes], name: str) -> str:
         return UNKNOWN
     encoding = text_encoding(head)
     if encoding is None:
-        return UNKNOWN
+        bare = without_controls(head).decode("latin-1")
+        return HTML if b"\x00" not in head and _HTML_START.match(bare) else UNKNOWN
     text = head.decode(encoding, "ignore").lstrip("\ufeff")
     if not text.strip():
         return EMPTY if len(head) < _HEAD_BYTES else TEXT
@@ -192,6 +193,11 @@ def text_encoding(head: bytes) -> str | None:
     if _CONTROLS.search(head):
         return None
     return "utf-8" if _decodes(head, "utf-8") else "cp1252"
+
+
+def without_controls(content: bytes) -> bytes:
+    """A text without the control bytes that no text has: LibreOffice leaves those of form fields in its HTML."""
+    return _CONTROLS.sub(b"", content)
 
 
 def _utf16_without_mark(head: bytes) -> str | None:

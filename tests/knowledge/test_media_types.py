@@ -69,6 +69,8 @@ def detected(content, name="file"):
         (b" folded\nFrom: a", "x.eml", media_types.TEXT),
         (b"MZ\x90\x00\x03", "x.pdf", media_types.UNKNOWN),
         (b"{\\rtf1 hello}", "x.txt", media_types.UNKNOWN),
+        (b"<html><body>\x04Name: \x07", "x.txt", media_types.HTML),
+        (b"<html><body>\x00\x04", "x.html", media_types.UNKNOWN),
         (b"text with\x00a zero", "x.txt", media_types.UNKNOWN),
         (b"\x01\x02\x03 binary", "x.txt", media_types.UNKNOWN),
     ],

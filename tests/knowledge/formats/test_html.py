@@ -69,17 +69,24 @@ def test_a_table_is_a_line_per_row(read):
 
 
 def test_a_table_made_for_the_layout_reads_as_text(read):
-    html = "<table><tr><td>left</td><td>top<h1>News</h1><p>one</p><p>two</p></td><td><table><tr><td>a<td>b</table></td></tr></table>"
+    inner = "<table><tr><td>a<td>b</table>"
+    html = f"<table><tr><td>left</td><td>top<h1>News</h1><p>one</p><p>two</p></td><td>{inner}</td></tr></table>"
 
     assert texts(read, html) == ["left\n\ntop\n\nNews\n\none\n\ntwo\n\na | b"]
 
 
 def test_the_declared_encoding_is_believed_where_the_bytes_allow_it(read):
     polish = '<html><meta charset="iso-8859-2"><body><p>Zażółć gęślą jaźń</p></body></html>'.encode("iso-8859-2")
+    xhtml = '<?xml version="1.0" encoding="iso-8859-2"?><html><body>gęś'.encode("iso-8859-2")
     odd = '<html><meta charset="klingon"><body><p>Größe</p></body></html>'.encode("latin-1")
 
     assert read(polish, HTML) == [Section("Zażółć gęślą jaźń")]
+    assert read(xhtml, HTML) == [Section("gęś")]
     assert read(odd, HTML) == [Section("Größe")]
+
+
+def test_stray_control_bytes_do_not_matter(read):
+    assert texts(read, "<html><body>\x04Name: \x07\x03Grüße\x08") == ["Name: Grüße"]
 
 
 def test_a_page_without_words_is_empty(refused):

@@ -73,12 +73,13 @@ def test_empty_cells_keep_columns_in_line_and_stray_ones_cost_nothing(read):
         ('<c s="99"><v>7</v></c>', "7"),
         (shared(0), "two lines"),
         (shared(1), "漢字"),
+        (shared(2), "one two _x"),
     ],
 )
 def test_a_cell_reads_as_a_person_reads_it(read, cell, text):
     aloud = "<si><r><t>漢</t></r><r><t>字</t></r><rPh><t>かんじ</t></rPh></si>"
 
-    (section,) = read(xlsx({"S": row(cell)}, texts=("two\nlines", aloud)), XLSX)
+    (section,) = read(xlsx({"S": row(cell)}, texts=("two\nlines", aloud, "one_x000D_\ntwo_x0001_ _x")), XLSX)
 
     assert section.text == f"S\n\n{text}"
 

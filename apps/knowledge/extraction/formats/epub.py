@@ -5,9 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from apps.knowledge.extraction.failures import ExtractionFailed
-from apps.knowledge.extraction.formats.html import html_sections, links
+from apps.knowledge.extraction.formats.html import decode_html, html_sections, links
 from apps.knowledge.extraction.formats.package import Package, open_package, resolve
-from apps.knowledge.extraction.formats.plain import decode
 from apps.knowledge.extraction.sections import Section
 
 _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
@@ -66,7 +65,7 @@ def _locked(package: Package) -> frozenset[str]:
 
 
 def _chapter(content: bytes, number: int, title: str) -> list[Section]:
-    parts = html_sections(decode(content))
+    parts = html_sections(decode_html(content))
     if not parts:
         return []
     heading = title or next((part.heading for part in parts if part.heading), "")
@@ -81,7 +80,7 @@ def _titles(package: Package, book: _Book, items: dict[str, ET.Element]) -> Iter
         if part not in package:
             continue
         if "nav" in item.get("properties", "").split():
-            entries = [(resolve(part, target), said) for target, said in links(decode(package.read(part)), "nav")]
+            entries = [(resolve(part, target), said) for target, said in links(decode_html(package.read(part)), "nav")]
             break
         if item.get("media-type") == "application/x-dtbncx+xml":
             entries = _old_titles(package, part)

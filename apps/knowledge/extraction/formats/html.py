@@ -9,11 +9,12 @@ from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.flow import Flow, row
 from apps.knowledge.extraction.formats.plain import decode
 from apps.knowledge.extraction.sections import Section, Sections
+from apps.knowledge.media_types import text_encoding, without_controls
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-_META_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w-]+)", re.I)
+_DECLARED_ENCODING = re.compile(rb"(?:<meta[^>]+charset|<\?xml[^>]+encoding)\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _NOT_SHOWN = frozenset(
     ("head", "script", "style", "template", "noscript", "nav", "svg", "canvas", "iframe", "object", "audio", "video")
 ) | frozenset(("datalist", "rp", "rt", "-comment"))
@@ -48,12 +49,18 @@ _CELLS = frozenset(("td", "th"))
 
 def read_html(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
     """A section per heading. Scripts, styles, navigation and what the browser hides are left out."""
-    content = path.read_bytes()
-    declared = _META_CHARSET.search(content[:2048])
-    sections = html_sections(decode(content, declared[1].decode() if declared else None))
+    sections = html_sections(decode_html(path.read_bytes()))
     if not sections:
         raise ExtractionFailed("empty")
     return sections
+
+
+def decode_html(content: bytes) -> str:
+    """HTML as text, in the encoding that it names where its bytes allow it. Stray control bytes do not matter."""
+    if text_encoding(content) is None:
+        content = without_controls(content)
+    declared = _DECLARED_ENCODING.search(content[:2048])
+    return decode(content, declared[1].decode() if declared else None)
 
 
 def html_sections(html: str) -> list[Section]:

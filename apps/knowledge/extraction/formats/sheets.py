@@ -19,6 +19,8 @@ _TIMES = frozenset({*range(18, 22), *range(32, 34), *range(45, 48)})
 _PERCENTAGES = frozenset({9, 10})
 # Colours, conditions and fixed words of a pattern say nothing about what the number is; [h] does.
 _ASIDE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.I)
+# How Excel writes what XML cannot hold, and the end of a line: _x000D_.
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _COLUMN = re.compile(r"[A-Z]+")
 # Empty cells between two others are kept, so that columns stay in line; not the sixteen thousand of a stray one.
 _WIDEST_GAP = 30
@@ -137,7 +139,8 @@ class _Values:
 def _text(item: ET.Element) -> str:
     """The runs of a text, without how its signs are pronounced."""
     aloud = {id(part) for reading in item.iter(f"{_S}rPh") for part in reading.iter()}
-    return "".join(part.text or "" for part in item.iter(f"{_S}t") if id(part) not in aloud)
+    said = "".join(part.text or "" for part in item.iter(f"{_S}t") if id(part) not in aloud)
+    return _ESCAPED.sub(lambda character: chr(int(character[1], 16)), said)
 
 
 def _kinds(styles: ET.Element) -> Iterator[str]:
