@@ -2,7 +2,7 @@ import pytest
 
 from apps.knowledge.extraction.sections import Section
 from apps.knowledge.media_types import EPUB
-from tests.knowledge.files import epub
+from tests.knowledge.files import changed, epub
 
 _NAV = (
     "nav.xhtml",
@@ -59,10 +59,17 @@ def test_a_book_that_only_the_sellers_program_opens_says_so(read, refused):
     assert len(read(epub(_CHAPTERS, more=locked("OEBPS/fonts/a.otf")), EPUB)) == 2
 
 
+def test_a_chapter_that_is_counted_but_not_listed_is_passed_over(read):
+    content = changed(epub(_CHAPTERS), lambda part: part.replace("<spine>", '<spine><itemref idref="lost"/>'))
+    assert content != epub(_CHAPTERS)
+
+    assert [section.page for section in read(content, EPUB)] == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
-        (epub({}), "empty"),
+        (epub({}), "corrupt"),
         (epub({"cover.svg": "<svg/>"}), "image_only"),
         (epub(_CHAPTERS, more={"META-INF/container.xml": "<container/>"}), "corrupt"),
         (epub(_CHAPTERS, more={"OEBPS/one.xhtml": None}), "corrupt"),

@@ -85,6 +85,21 @@ def test_the_declared_encoding_is_believed_where_the_bytes_allow_it(read):
     assert read(odd, HTML) == [Section("Größe")]
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        '<?xml version="1.0"?><!DOCTYPE html><html>',
+        '\ufeff<html xmlns="http://www.w3.org/1999/xhtml">',
+        '<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.1//EN"\n"x.dtd"><html>',
+    ],
+)
+def test_an_element_of_xhtml_that_closes_itself_swallows_nothing(read, start):
+    head = "<head><title/><script src='a/>b' /><style type=\"text/css\"/></head>"
+    body = "<body><a id='x'/>one<br/>two<p hidden='hidden'/> three <img alt='a/b' src='c/'/></body>"
+
+    assert texts(read, f"{start}{head}{body}</html>") == ["one\ntwo three a/b"]
+
+
 def test_stray_control_bytes_do_not_matter(read):
     assert texts(read, "<html><body>\x04Name: \x07\x03Grüße\x08") == ["Name: Grüße"]
 

@@ -121,6 +121,14 @@ def test_mails_inside_mails_without_end_are_refused(refused):
     assert refused(content.encode(), EML) == "corrupt"
 
 
+def test_parts_inside_parts_without_end_are_refused(refused):
+    kind, body = parts(part("deepest"), boundary="B0")
+    for depth in range(1, 1500):
+        kind, body = parts(part(body, kind), boundary=f"B{depth}")
+
+    assert refused(mail(body, kind=kind), EML) == "corrupt"
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

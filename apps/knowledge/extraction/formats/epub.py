@@ -21,7 +21,9 @@ def read_epub(path: Path, report: Callable[[int, int], None]) -> list[Section]:
     with open_package(path) as package:
         book = _book(package)
         items = {item.get("id", ""): item for item in book.tree.iterfind(f"{_OPF}manifest/{_OPF}item")}
-        spine = [items[item.get("idref", "")] for item in book.tree.iterfind(f"{_OPF}spine/{_OPF}itemref")]
+        chapters = (item.get("idref", "") for item in book.tree.iterfind(f"{_OPF}spine/{_OPF}itemref"))
+        # Some books count chapters that were taken out of them; of those there is no file.
+        spine = [items[chapter] for chapter in chapters if chapter in items]
         titles = dict(_titles(package, book, items))
         locked = _locked(package)
         sections = []
@@ -33,7 +35,7 @@ def read_epub(path: Path, report: Callable[[int, int], None]) -> list[Section]:
                 sections += _chapter(package.read(part), number, titles.get(part, ""))
             report(number, len(spine))
         if not sections:
-            raise ExtractionFailed("image_only" if spine else "empty")
+            raise ExtractionFailed("image_only" if spine else "corrupt")
         return sections
 
 
