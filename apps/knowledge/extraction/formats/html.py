@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 _DECLARED_ENCODING = re.compile(rb"(?:<meta[^>]+charset|<\?xml[^>]+encoding)\s*=\s*[\"']?\s*([\w-]+)", re.I)
 _XHTML_STARTS = ("<?xml", "<html xmlns", "<!DOCTYPE html PUBLIC")
 _SELF_CLOSED = re.compile(r"""<([a-zA-Z][\w.:-]*+)((?:[^<>"'/]|/(?!>)|"[^"]*+"|'[^']*+')*+)/>""")
-_VOID = frozenset(
-    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
-)
 _NOT_SHOWN = frozenset(
     ("head", "script", "style", "template", "noscript", "nav", "svg", "canvas", "iframe", "object", "audio", "video")
 ) | frozenset(("datalist", "rp", "rt", "-comment"))
@@ -66,12 +63,10 @@ def decode_html(content: bytes) -> str:
         content = without_controls(content)
     declared = _DECLARED_ENCODING.search(content[:2048])
     html = decode(content, declared[1].decode() if declared else None)
-    return _SELF_CLOSED.sub(_closed, html) if html.lstrip("\ufeff \n\r\t").startswith(_XHTML_STARTS) else html
-
-
-def _closed(element: re.Match[str]) -> str:
-    """An element of XHTML that closes itself, as HTML has it: `<title/>` would swallow the page up to `</title>`."""
-    return element[0] if element[1].lower() in _VOID else f"<{element[1]}{element[2]}></{element[1]}>"
+    if html.lstrip("\ufeff \n\r\t").startswith(_XHTML_STARTS):
+        # To an HTML parser `<title/>` is a title that goes on to the end, and it swallows the page.
+        return _SELF_CLOSED.sub(r"<\1\2></\1>", html)
+    return html
 
 
 def html_sections(html: str) -> list[Section]:
