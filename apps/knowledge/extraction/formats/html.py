@@ -27,23 +27,8 @@ _PARAGRAPHS = (
     | frozenset(("p", "blockquote", "pre", "ul", "ol", "dl", "table", "caption", "figure", "figcaption", "article"))
     | frozenset(("section", "main", "header", "footer", "aside", "hr", "form", "fieldset", "details", "address"))
 )
-_LINES = frozenset(
-    (
-        "div",
-        "li",
-        "dt",
-        "dd",
-        "tr",
-        "option",
-        "summary",
-        "legend",
-        "label",
-        "select",
-        "textarea",
-        "button",
-        "center",
-        "br",
-    )
+_LINES = frozenset(("div", "center", "br", "li", "dt", "dd", "tr", "summary")) | frozenset(
+    ("legend", "label", "select", "option", "textarea", "button")
 )
 _AS_IT_IS = frozenset(("pre", "textarea"))
 _CELLS = frozenset(("td", "th"))
