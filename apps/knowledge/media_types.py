@@ -1,20 +1,50 @@
-"""What a file is, decided by its content. Its name only tells Markdown from other plain text."""
+"""What a file is, decided by its content. Its name decides only where the content fits more than one type."""
 
 import re
 import zipfile
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import IO
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 HTML = "text/html"
+EPUB = "application/epub+zip"
 MARKDOWN = "text/markdown"
 TEXT = "text/plain"
-SUPPORTED = (PDF, DOCX, HTML, MARKDOWN, TEXT)
+EML = "message/rfc822"
+SRT = "application/x-subrip"
+VTT = "text/vtt"
 
-# Recognised so that the reason of the refusal can be the right one.
+# The usual name's end first.
+SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        PDF: (".pdf",),
+        DOCX: (".docx",),
+        PPTX: (".pptx",),
+        XLSX: (".xlsx",),
+        HTML: (".html", ".htm", ".xhtml"),
+        EPUB: (".epub",),
+        MARKDOWN: (".md", ".markdown"),
+        TEXT: (".txt",),
+        EML: (".eml",),
+        SRT: (".srt",),
+        VTT: (".vtt",),
+    }
+)
+SUPPORTED = tuple(SUFFIXES)
+# For the `accept` of a file field.
+ACCEPT = ",".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+
+# Recognised, to be unpacked or refused for the right reason.
+ZIP = "application/zip"
 EMPTY = "application/x-empty"
 ENCRYPTED_OFFICE = "application/vnd.ms-office.encrypted"
 UNKNOWN = "application/octet-stream"
+
+_PLACES = {PDF: "page", PPTX: "slide", XLSX: "sheet", EPUB: "chapter"}
 
 _HEAD_BYTES = 64 * 1024
 _OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -27,8 +57,22 @@ _HTML_START = re.compile(
 _HTML_TAG = re.compile(r"<[a-zA-Z][^<>]*>")
 # A Word file has some dozens of entries. Listing a million of them takes half a minute of the web server's time.
 _MOST_CENTRAL_DIRECTORY_BYTES = 1024 * 1024
-_MARKDOWN_NAMES = (".md", ".markdown")
-_HTML_NAMES = (".html", ".htm", ".xhtml")
+_OFFICE_PARTS = (
+    (DOCX, re.compile(r"word/document\d*\.xml")),
+    (PPTX, re.compile(r"ppt/presentation\d*\.xml")),
+    (XLSX, re.compile(r"xl/workbook\d*\.xml")),
+)
+# The parts that say a zip is some other program's own format: OpenDocument, iWork, Java, Android.
+_OTHERS_PARTS = frozenset(
+    ("META-INF/manifest.xml", "Index/Document.iwa", "META-INF/MANIFEST.MF", "AndroidManifest.xml")
+)
+_SRT_START = re.compile(r"\s*+(?:\d++\s*+)?\d++:\d\d?:\d\d?[,.]\d++[ \t]*+-->[ \t]*+\d++:\d\d?:\d\d?[,.]\d")
+_VTT_START = re.compile(r"WEBVTT(?=[ \t\r\n]|\Z)")
+_MAIL_HEADER = re.compile(r"([!-9;-~]++):")
+# Every mail has the first; what a mail program or a server adds tells a mail from a text that looks like one.
+_MAIL_WRITTEN = frozenset(("from", "date"))
+_MAIL_SENT = frozenset(("message-id", "mime-version", "received", "return-path", "delivered-to", "dkim-signature"))
+_MAIL_NAMED = frozenset(("from", "to", "subject", "date", "received", "message-id", "return-path"))
 # Bytes that no text in a one-byte encoding holds: C0 controls other than tab, line ends, form feed, escape.
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
@@ -46,12 +90,17 @@ def detect_media_type(file: IO[bytes], name: str) -> str:
         file.seek(0)
 
 
+def place_kind(media_type: str) -> str:
+    """What `Section.page` counts: "page", "slide", "sheet" or "chapter"; "" where the format has none of them."""
+    return _PLACES.get(media_type, "")
+
+
 def _detect(head: bytes, file: IO[bytes], name: str) -> str:
     if not head:
         return EMPTY
     if b"%PDF-" in head[:1024]:
         return PDF
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _detect_in_zip(file, name)
     if head.startswith(_OLE_MAGIC):
         return _detect_in_ole(file)
@@ -59,26 +108,64 @@ def _detect(head: bytes, file: IO[bytes], name: str) -> str:
         return UNKNOWN
     encoding = text_encoding(head)
     if encoding is None:
-        return UNKNOWN
+        bare = without_controls(head).decode("latin-1")
+        return HTML if b"\x00" not in head and _HTML_START.match(bare) else UNKNOWN
     text = head.decode(encoding, "ignore").lstrip("\ufeff")
     if not text.strip():
         return EMPTY if len(head) < _HEAD_BYTES else TEXT
-    if _HTML_START.match(text) or (name.endswith(_HTML_NAMES) and _HTML_TAG.search(text)):
+    return _detect_in_text(text, name)
+
+
+def _detect_in_text(text: str, name: str) -> str:
+    if _VTT_START.match(text):
+        return VTT
+    if _SRT_START.match(text):
+        return SRT
+    if _HTML_START.match(text) or (name.endswith(SUFFIXES[HTML]) and _HTML_TAG.search(text)):
         return HTML
-    return MARKDOWN if name.endswith(_MARKDOWN_NAMES) else TEXT
+    if _is_mail(text, name):
+        return EML
+    return MARKDOWN if name.endswith(SUFFIXES[MARKDOWN]) else TEXT
+
+
+def _is_mail(text: str, name: str) -> bool:
+    """Whether a text begins as RFC 5322 has it: nothing but headers, among them those that every mail has."""
+    found: set[str] = set()
+    for line in text.splitlines():
+        if line.startswith((" ", "\t")) and found:
+            continue
+        header = _MAIL_HEADER.match(line)
+        if not header:
+            if line:
+                return False
+            break
+        found.add(header[1].lower())
+    if name.endswith(SUFFIXES[EML]):
+        return len(found & _MAIL_NAMED) > 1
+    return found >= _MAIL_WRITTEN and bool(found & _MAIL_SENT)
 
 
 def _detect_in_zip(file: IO[bytes], name: str) -> str:
     try:
         end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # the same reading as ZipFile's own
         if end is not None and end[zipfile._ECD_SIZE] > _MOST_CENTRAL_DIRECTORY_BYTES:  # type: ignore[attr-defined]
-            return UNKNOWN
+            return ZIP if name.endswith(".zip") else UNKNOWN
         with zipfile.ZipFile(file) as archive:
-            names = set(archive.namelist())
+            return _type_of_zip(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         # A cut-off Word file still deserves "damaged", not "not a Word file".
-        return DOCX if name.endswith(".docx") else UNKNOWN
-    return DOCX if {"[Content_Types].xml", "word/document.xml"} <= names else UNKNOWN
+        named = {SUFFIXES[kind][0]: kind for kind in (DOCX, PPTX, XLSX, EPUB)} | {".zip": ZIP}
+        return next((kind for suffix, kind in named.items() if name.endswith(suffix)), UNKNOWN)
+
+
+def _type_of_zip(archive: zipfile.ZipFile) -> str:
+    names = frozenset(archive.namelist())
+    if "[Content_Types].xml" in names:
+        found = (kind for kind, part in _OFFICE_PARTS if any(part.fullmatch(name) for name in names))
+        return next(found, UNKNOWN)
+    if "META-INF/container.xml" in names and any(name.lower().endswith(".opf") for name in names):
+        return EPUB
+    return UNKNOWN if names & _OTHERS_PARTS else ZIP
 
 
 def _detect_in_ole(file: IO[bytes]) -> str:
@@ -106,6 +193,11 @@ def text_encoding(head: bytes) -> str | None:
     if _CONTROLS.search(head):
         return None
     return "utf-8" if _decodes(head, "utf-8") else "cp1252"
+
+
+def without_controls(content: bytes) -> bytes:
+    """A text without the control bytes that no text has: LibreOffice leaves those of form fields in its HTML."""
+    return _CONTROLS.sub(b"", content)
 
 
 def _utf16_without_mark(head: bytes) -> str | None:

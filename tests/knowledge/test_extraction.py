@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.knowledge import media_types
-from apps.knowledge.extraction import child, formats, runner, sandbox
+from apps.knowledge.extraction import child, runner, sandbox
 from apps.knowledge.extraction.failures import FAILURES, ExtractionFailed
 from apps.knowledge.extraction.formats import read_sections
 from apps.knowledge.extraction.runner import extract
@@ -341,14 +341,6 @@ def test_the_child_answers_with_sections_or_a_reason(saved, in_this_process, mon
 
 def test_a_process_that_is_gone_holds_no_memory():
     assert runner._resident_bytes(2**22 + 1) == 0
-
-
-def test_oversized_notes_are_left_out(saved, monkeypatch):
-    monkeypatch.setattr(formats, "_MAX_MARKUP_PART", 10)
-
-    sections = read_sections(saved(files.docx("body", notes={1: "note"})), media_types.DOCX)
-
-    assert [section.text for section in sections] == ["body"]
 
 
 def test_readers_give_the_same_inside_and_outside_the_child(saved):

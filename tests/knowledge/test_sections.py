@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from apps.knowledge.extraction.sections import Section, markdown_sections, normalise, plain, reflow
@@ -23,6 +26,37 @@ def test_a_heading_inside_code_is_code():
 
 def test_a_heading_without_text_keeps_its_words():
     assert markdown_sections("# Alone\n\n#\n") == [Section("Alone", heading="Alone")]
+
+
+@pytest.mark.parametrize(
+    ("line", "heading"),
+    [
+        ("# C#", "C#"),
+        ("## Two ##", "Two"),
+        ("#  ", ""),
+        ("# #", ""),
+        ("#tag", ""),
+        ("   # In", "In"),
+        ("    # Out", ""),
+    ],
+)
+def test_only_what_markdown_calls_a_heading_is_one(line, heading):
+    assert [section.heading for section in markdown_sections(f"{line}\n\nbody")] == [heading]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, "**a " * 100_000, "[^" * 100_000, " " * 200_000 + "|", "# a" + " " * 200_000 + "b", "*a" * 200_000],
+    ids=["brackets", "strong", "notes", "table", "heading", "emphasis"],
+)
+def test_no_text_takes_for_ever(text):
+    """Cut in a process that is killed after twenty seconds: a pattern that hangs holds on to its whole process."""
+    code = "import sys; from apps.knowledge.extraction.sections import *; markdown_sections(sys.stdin.read())"
+    subprocess.run([sys.executable, "-c", code], input=text, text=True, timeout=20, check=True)
+
+
+def test_a_picture_inside_the_text_is_left_out_however_long_it_is():
+    assert plain(f"![chart](data:image/png;base64,{'A' * 50_000}) below") == "chart below"
 
 
 def test_front_matter_is_text_and_no_heading():

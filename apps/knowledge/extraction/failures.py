@@ -20,6 +20,16 @@ FAILURES = {
             "This file is protected with a password.",
             "Save a copy without the password and upload the copy.",
         ),
+        Failure(
+            "copy_protected",
+            "This book is protected against copying (DRM), so that only its seller's program can open it.",
+            "Upload a copy without the protection.",
+        ),
+        Failure(
+            "encrypted_mail",
+            "This e-mail is encrypted.",
+            "Open it in your mail program, save its text and upload that.",
+        ),
         Failure("empty", "There is no text in this file.", "Check that it is the right file and upload it again."),
         Failure(
             "image_only",
@@ -33,8 +43,9 @@ FAILURES = {
         ),
         Failure(
             "unsupported_type",
-            "This is not a PDF, Word (.docx), text, Markdown or HTML file, whatever its name says.",
-            "Export it in one of these formats and upload that.",
+            "This is none of the files that the hub reads: PDF, Word (.docx), PowerPoint (.pptx), Excel (.xlsx), HTML, "
+            "EPUB, text, Markdown, e-mail (.eml), subtitles (.srt, .vtt).",
+            "Save it in one of these formats and upload that; its name alone does not make it one.",
         ),
         Failure(
             "too_slow",

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 _LIGATURES = str.maketrans(
     {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\u00ad": None, "\ufeff": None}
 )
+# Every control character but tab and line end, and halves of characters.
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)")
-_ATX_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s+(.*?))?(?:\s+#+)?\s*$")
-_SETEXT_UNDERLINE = re.compile(r"^\s{0,3}(=+|-{2,})\s*$")
-_TABLE_RULE = re.compile(r"^\s*\|?(\s*:?-+:?\s*\|)+(\s*:?-+:?\s*)?$")
-_NOTE_DEFINITION = re.compile(r"^\[\^[^\]\s]+\]:\s*", re.M)
-_NOTE_REFERENCE = re.compile(r"\[\^[^\]\s]+\]")
-_IMAGE = re.compile(r"!\[([^\]]*)\]\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\([^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
-_STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
-_EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]+?)(?<=[^\s\\])\*(?![\w*])")
+# A stranger chooses the text: no repeat may be read in two ways, or look for an end that is nowhere to be found.
+_ATX_HEADING = re.compile(r"\s{0,3}#{1,6}(?=\s|$)")
+_SETEXT_UNDERLINE = re.compile(r"^\s{0,3}(?:=+|-{2,})\s*$")
+_TABLE_RULE = re.compile(r"^\s*+\|?(?:\s*+:?-++:?\s*+\|)++(?:\s*+:?-++:?\s*+)?$")
+_NOTE_DEFINITION = re.compile(r"^\[\^[^\]\s]{1,100}\]:\s*", re.M)
+_NOTE_REFERENCE = re.compile(r"\[\^[^\]\s]{1,100}\]")
+_ADDRESS = r"\([^()\s]*+(?:\([^()]*+\)[^()\s]*+)*+(?:\s++\"[^\"]*+\")?\)"
+_IMAGE = re.compile(rf"!\[([^\]]{{0,1000}})\]{_ADDRESS}")
+_LINK = re.compile(rf"(?<!!)\[([^\]]{{0,1000}})\]{_ADDRESS}")
+_STRONG = re.compile(r"(\*\*|__)(?=\S)(.{1,1000}?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]{1,1000}?)(?<=[^\s\\])\*(?![\w*])")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 # A line this long was probably broken by the margin of the page, not by its author.
 _FULL_LINE = 45
@@ -39,9 +43,8 @@ class Section:
 def normalise(text: str) -> str:
     """Text that a database column takes and a search can match: NFC, plain line ends, no control characters."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n").translate(_LIGATURES)
-    text = unicodedata.normalize("NFC", text)
-    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
-    text = re.sub(r"[^\S\n]+$", "", "".join(kept), flags=re.M)
+    text = _UNSTORABLE.sub("", unicodedata.normalize("NFC", text))
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n")
 
 
@@ -56,24 +59,48 @@ def reflow(text: str) -> str:
     return "\n".join(lines)
 
 
+class Sections:
+    """Sections in the making, cut at headings. Each section's text begins with its heading."""
+
+    def __init__(self) -> None:
+        self._done: list[Section] = []
+        self._heading = ""
+        self._texts: list[str] = []
+
+    def start(self, heading: str) -> None:
+        """A new section begins, with its heading."""
+        self._close()
+        self._heading = " ".join(heading.split())
+
+    def add(self, *texts: str) -> None:
+        """Paragraphs of the section that is open; empty ones are nothing."""
+        self._texts += filter(None, texts)
+
+    def finish(self) -> list[Section]:
+        """All of them. One without a word is left out; a heading with nothing under it still carries words."""
+        self._close()
+        return self._done
+
+    def _close(self) -> None:
+        text = normalise("\n\n".join(filter(str.strip, [self._heading, *self._texts])))
+        if text:
+            self._done.append(Section(text, heading=normalise(self._heading)[:200]))
+        self._heading, self._texts = "", []
+
+
 def markdown_sections(markdown: str) -> list[Section]:
     """Cut Markdown at its headings (not those inside code). Each section's text begins with its heading."""
-    sections: list[Section] = []
-    heading, body = "", []
+    sections = Sections()
+    body: list[str] = []
     for line, title in _lines_with_headings(markdown):
         if title is None:
             body.append(line)
             continue
-        sections += _section(heading, body)
-        heading, body = title, []
-    return sections + _section(heading, body)
-
-
-def _section(heading: str, body: list[str]) -> list[Section]:
-    text = plain("\n".join(body))
-    # A heading with nothing under it still carries words; it is dropped only when it has none itself.
-    parts = [part for part in (heading, text) if part.strip()]
-    return [Section("\n\n".join(parts), heading=heading[:200])] if parts else []
+        sections.add(plain("\n".join(body)))
+        sections.start(title)
+        body = []
+    sections.add(plain("\n".join(body)))
+    return sections.finish()
 
 
 def _lines_with_headings(markdown: str) -> list[tuple[str, str | None]]:
@@ -90,8 +117,8 @@ def _lines_with_headings(markdown: str) -> list[tuple[str, str | None]]:
             found.append(("", None))
         elif fenced:
             found.append((line, None))
-        elif match := _ATX_HEADING.match(line):
-            found.append((line, _title(match[1] or "")))
+        elif marks := _ATX_HEADING.match(line):
+            found.append((line, _title(_without_closing_marks(line[marks.end() :].strip()))))
         elif _SETEXT_UNDERLINE.match(line) and _may_be_heading(found):
             found[-1] = (found[-1][0], _title(found[-1][0]))
         else:
@@ -112,6 +139,11 @@ def _may_be_heading(found: list[tuple[str, str | None]]) -> bool:
         return False
     line, before = found[-1][0].strip(), found[-2][0].strip() if len(found) > 1 else ""
     return bool(line) and not line.startswith(("|", ">", "-", "*", "#")) and not before
+
+
+def _without_closing_marks(title: str) -> str:
+    bare = title.rstrip("#")
+    return title if bare and not bare[-1].isspace() else bare
 
 
 def _title(markdown: str) -> str:

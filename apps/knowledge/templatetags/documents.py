@@ -10,13 +10,7 @@ from apps.knowledge import media_types
 
 register = template.Library()
 
-_KINDS = {
-    media_types.PDF: "pdf",
-    media_types.DOCX: "docx",
-    media_types.HTML: "html",
-    media_types.MARKDOWN: "md",
-    media_types.TEXT: "txt",
-}
+_KINDS = {media_type: suffixes[0].removeprefix(".") for media_type, suffixes in media_types.SUFFIXES.items()}
 
 
 @register.filter
