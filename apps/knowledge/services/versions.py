@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F, Max
 
 from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Status, Version
 from apps.knowledge.storage import StoredFile
@@ -43,23 +44,24 @@ def queue_version(actor: Actor, version: Version, *, turn: int | None = None) ->
     # Here, because the task calls services of this package.
     from apps.knowledge.tasks import process_version
 
-    version.turn = next_turn(version.bytes) if turn is None else turn
+    version.turn = next_turn() if turn is None else turn
     version.job = process_version.defer(actor, priority=-version.turn, version_id=str(version.id))
     version.save(update_fields=["turn", "job"])
 
 
-def next_turn(size: int) -> int:
-    """When a file of `size` bytes is worked on, counted in turns: start-time fair queueing (Goyal et al. 1996).
+def next_turn() -> int:
+    """When a creator's next file is worked on, counted in turns: start-time fair queueing (Goyal et al. 1996).
 
-    A creator's next turn comes after their last one, and never before the turn that all creators have come to. So a
-    thousand files of one creator stand in line one behind the other, and another creator's first stands beside the
-    first of them, not behind the last.
+    It comes after what they have queued already, each as long as it is large, and never before the turn that all
+    creators have come to. So a thousand files of one creator stand in line one behind the other, and another creator's
+    first stands beside the first of them, not behind the last.
     """
-    own = Version.objects.filter(status__in=UNFINISHED).order_by("-turn").values_list("turn", flat=True).first()
+    ends = F("turn") + 1 + F("bytes") / _BYTES_A_TURN
+    own = Version.objects.filter(status__in=UNFINISHED).aggregate(last=Max(ends))["last"]
     with connection.cursor() as cursor:
         cursor.execute(_NOW)
         (now,) = cursor.fetchone()
-    return max(own or 0, now or 0) + 1 + size // _BYTES_A_TURN
+    return max(own or 1, now or 1)
 
 
 def begin_version(
