@@ -119,6 +119,11 @@ REGISTRY: tuple[Variable, ...] = (
     Variable("EMBEDDING_API_KEY", kinds.text(), None, "The key for EMBEDDING_URL.", secret=True),
     Variable("EXTRACTION_SECONDS", kinds.whole(1, 3600), "20", "How long reading one file may take."),
     Variable("EXTRACTION_MEMORY_BYTES", kinds.size(2**27, 2**40), "1GiB", "How much memory reading one file may take."),
+    # Import
+    Variable("IMPORT_PORTS", kinds.ports(), "80,443,8080,8443", "Ports that documents are fetched from."),
+    Variable("IMPORT_ALLOWED_NETWORKS", kinds.networks(), "", "Networks that documents may be fetched from although they are not public: your intranet. Every creator can read what answers there."),
+    Variable("IMPORT_REFUSED_NETWORKS", kinds.networks(), "", "Networks that are public and yet nothing is fetched from: your own servers, your own NAT64 prefix."),
+    Variable("IMPORT_SECONDS", kinds.whole(1, 3600), "60", "How long fetching one document may take, redirects and all."),
     # Worker
     Variable("WORKER_CONCURRENCY", kinds.whole(1, 64), "2", "Jobs that one worker does at a time."),
     Variable("JOB_STALLED_SECONDS", kinds.whole(1, 86_400), "10", "After how long a dead worker's job is taken up again."),

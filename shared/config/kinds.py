@@ -95,6 +95,16 @@ def networks() -> Kind:
     return Kind("networks such as 10.0.0.0/8, separated by commas", read)
 
 
+def ports() -> Kind:
+    def read(raw: str) -> frozenset[int]:
+        numbers = frozenset(int(item) for item in _split(raw))
+        if not numbers <= set(range(1, 65536)):
+            raise ValueError
+        return numbers
+
+    return Kind("port numbers separated by commas", read)
+
+
 def origin() -> Kind:
     return Kind("an origin such as https://hub.example, without a path", _origin)
 
