@@ -2,6 +2,7 @@ import base64
 import stat
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,8 @@ def test_the_local_signing_key_is_real_and_follows_the_secret(monkeypatch):
         ("LIMIT_SEARCH", "7 / 60", Allowance(7, 60)),
         ("LOG_LEVEL", "INFO", "info"),
         ("DATABASE_THREADS", "12", 12),
+        ("IMPORT_PORTS", "443, 80", {80, 443}),
+        ("IMPORT_ALLOWED_NETWORKS", "10.0.0.0/8", [ip_network("10.0.0.0/8")]),
     ],
 )
 def test_text_becomes_the_value_it_means(name, raw, value, monkeypatch):
@@ -219,6 +222,8 @@ def test_text_becomes_the_value_it_means(name, raw, value, monkeypatch):
         ("REDIS_URL", "redis://host:port"),
         ("SECRET_KEY", "a" * 80),
         ("PORT", "1e3"),
+        ("IMPORT_PORTS", "80,0"),
+        ("IMPORT_PORTS", "80-90"),
     ],
 )
 def test_what_does_not_fit_is_refused(name, raw, monkeypatch):
