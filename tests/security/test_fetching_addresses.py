@@ -158,6 +158,7 @@ def test_a_url_has_one_normal_form(url, normal):
         f"http://{'a' * 64}.example/",
         f"http://{'a.' * 130}example/",
         f"http://example.com/{'a' * 2000}",
+        f"http://example.com/{'ä' * 400}",
     ],
 )
 def test_a_url_that_can_be_read_in_two_ways_is_invalid(url):

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO
-from urllib.parse import unquote, urlsplit
 
 import httpcore
 from django.utils.http import parse_header_parameters
@@ -198,12 +197,12 @@ def _reasons() -> Iterator[None]:
 
 
 def _filename(disposition: str, place: Place) -> str:
-    """What the server calls the file; else the last part of the path; else the host."""
+    """What the server calls the file; else what the address does."""
     try:
         named = parse_header_parameters(disposition)[1].get("filename", "")
     except ValueError:
         named = ""
-    return named or unquote(urlsplit(place.url).path.rpartition("/")[2]) or place.host
+    return named or place.filename
 
 
 def _validator(value: str) -> str:

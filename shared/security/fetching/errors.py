@@ -12,6 +12,9 @@ class FetchFailed(HubError):
     code = "url_not_fetched"
     action: ClassVar[str] = "Check the address, or download the file and upload it."
 
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or f"{self.sentence()} {self.action}")
+
 
 class UrlInvalid(FetchFailed):
     """This is not an address that can be fetched."""

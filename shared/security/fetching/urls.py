@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import idna
 
@@ -46,6 +46,11 @@ class Place:
         return f"{self.scheme}://{self.authority}{self.target}"
 
     @property
+    def filename(self) -> str:
+        """The last part of the path; the host where there is none. A stranger's words."""
+        return unquote(self.target.partition("?")[0].rpartition("/")[2]) or self.host
+
+    @property
     def address(self) -> Address | None:
         """The IP address that the host is; None for a name."""
         try:
@@ -80,13 +85,17 @@ def read_url(url: str) -> Place:
         host = _read_host(parts.netloc.rpartition(":")[0] if port is not None else parts.netloc)
     except ValueError:
         raise UrlInvalid from None
-    if len(url) > LONGEST_URL or _AMBIGUOUS.search(url) or parts.scheme not in _DEFAULT_PORTS:
+    if _AMBIGUOUS.search(url) or parts.scheme not in _DEFAULT_PORTS:
         raise UrlInvalid
     port = _DEFAULT_PORTS[parts.scheme] if port is None else port
-    if port not in get_env_value("IMPORT_PORTS", fallback=True):
-        raise UrlInvalid(f"Nothing is fetched from port {port}.")
+    allowed = get_env_value("IMPORT_PORTS", fallback=True)
+    if port not in allowed:
+        raise UrlInvalid(f"Nothing is fetched from port {port}, only from {', '.join(map(str, sorted(allowed)))}.")
     query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-    return Place(parts.scheme, host, port, quote(parts.path or "/", safe=_KEPT) + query)
+    place = Place(parts.scheme, host, port, quote(parts.path or "/", safe=_KEPT) + query)
+    if len(place.url) > LONGEST_URL:
+        raise UrlInvalid(f"An address may have at most {LONGEST_URL} characters.")
+    return place
 
 
 def _read_host(text: str) -> str:
