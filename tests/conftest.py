@@ -1,3 +1,7 @@
-"""Fixtures for every test: people and sign-in in `auth_fixtures`, the rest in `service_integration_fixtures`."""
+"""Fixtures for every test: people and sign-in, real servers, and strangers' servers."""
 
-pytest_plugins = ["tests.fixtures.auth_fixtures", "tests.fixtures.service_integration_fixtures"]
+pytest_plugins = [
+    "tests.fixtures.auth_fixtures",
+    "tests.fixtures.service_integration_fixtures",
+    "tests.fixtures.stranger_fixtures",
+]

@@ -4,32 +4,39 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from ninja import Query, Router, Status
+from ninja import Query, Router, Schema, Status
 from pydantic import ValidationError
 
 from apps.knowledge import operations
-from apps.knowledge.models import Document, Stage, Version
+from apps.knowledge.models import Document, Source, Stage, Version
 from apps.knowledge.operations import Answer
 from apps.knowledge.schemas import (
+    ArchiveForm,
     ContentQuery,
     DocumentChange,
     DocumentFilter,
     DocumentOut,
     DocumentsOut,
+    ImportOut,
     PassageChange,
     PassageFilter,
     PassageOut,
     PassagesOut,
     SearchOut,
     SearchQuery,
+    SourceChange,
+    SourceOut,
     StageOut,
     UploadForm,
+    UrlImport,
     VersionOut,
 )
-from apps.knowledge.services import corrections, documents, reads, switching
+from apps.knowledge.services import corrections, documents, imports, reads, sources, switching
 from apps.knowledge.services.cursors import read_cursor
+from apps.knowledge.services.imports import Report
 from shared.api import ReadAnswer, answer_once, answer_read, rendered
 from shared.exceptions import ValidationFailed
+from shared.security.fetching import read_url
 from shared.tenancy.run import run_as
 
 router = Router(tags=["knowledge"])
@@ -45,10 +52,8 @@ def _multipart(**properties: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-_UPLOAD_BODY = _multipart(
-    title={"type": "string", "maxLength": 200},
-    tags={"type": "array", "items": {"type": "string", "maxLength": 50}},
-)
+_TAGS = {"type": "array", "items": {"type": "string", "maxLength": 50}}
+_UPLOAD_BODY = _multipart(title={"type": "string", "maxLength": 200}, tags=_TAGS)
 
 
 @router.post("/documents", response={200: DocumentOut, 202: DocumentOut}, openapi_extra=_UPLOAD_BODY)
@@ -71,15 +76,73 @@ def _upload_status(document: Document) -> int:
 
 
 def _upload_form(request: HttpRequest) -> UploadForm:
+    return _read_form(UploadForm, title=request.POST.get("title", ""), tags=_sent_tags(request))
+
+
+def _sent_tags(request: HttpRequest) -> list[str]:
     tags = [tag.strip() for field in request.POST.getlist("tags") for tag in field.split(",")]
+    return [tag for tag in tags if tag]
+
+
+def _read_form[F: Schema](form: type[F], **fields: Any) -> F:
     try:
-        return UploadForm(title=request.POST.get("title", ""), tags=[tag for tag in tags if tag])
+        return form(**fields)
     except ValidationError as error:
         problems = [
             {"field": str(problem["loc"][0]), "message": problem["msg"], "code": problem["type"]}
             for problem in error.errors()
         ]
         raise ValidationFailed(errors=problems) from error
+
+
+@router.post("/documents/import", response={200: DocumentOut, 202: DocumentOut})
+async def import_url(request: HttpRequest, wanted: UrlImport) -> HttpResponse:
+    """Make a document of what is at an address: 202, and a worker fetches it, from the public internet only.
+
+    The same address again answers 200 with the document that has it, or starts that one again (202) if it had failed
+    or was cancelled.
+    """
+    return await answer_once(
+        request,
+        _upload_status,
+        DocumentOut,
+        sources.import_url,
+        place=read_url(wanted.url.strip()),
+        title=wanted.title or "",
+        tags=wanted.tags,
+        refresh_hours=wanted.refresh_hours,
+    )
+
+
+@router.post("/documents/archive", response={202: ImportOut}, openapi_extra=_multipart(tags=_TAGS))
+async def upload_archive(request: HttpRequest) -> HttpResponse:
+    """Upload a zip file: 202, and each file in it becomes a document as if it had been uploaded by itself."""
+    form = _read_form(ArchiveForm, tags=_sent_tags(request))
+    file = request.FILES.get("file")
+    async with operations.stored_archive(request.actor, file, tags=form.tags) as upload:
+        return await answer_once(
+            request, 202, ImportOut, upload.create, fingerprint=upload.fingerprint, **upload.arguments
+        )
+
+
+@router.get("/imports/{uuid:import_id}", response=ImportOut)
+async def get_import(request: HttpRequest, import_id: UUID) -> Report:
+    """How far an archive is unpacked, and which of its files became no documents."""
+    return await run_as(request.actor, imports.get_import, import_id=import_id)
+
+
+@router.get("/documents/{uuid:document_id}/source", response=SourceOut)
+async def get_source(request: HttpRequest, document_id: UUID) -> Source:
+    """The address that a document is fetched from, and when it is looked at."""
+    return await run_as(request.actor, sources.get_source, document_id=document_id)
+
+
+@router.patch("/documents/{uuid:document_id}/source", response=SourceOut)
+async def change_source(request: HttpRequest, document_id: UUID, change: SourceChange) -> Source:
+    """Say how often the address is looked at; what has changed there becomes a new version of the document."""
+    return await run_as(
+        request.actor, sources.change_source, document_id=document_id, refresh_hours=change.refresh_hours
+    )
 
 
 _DOCUMENTS = ReadAnswer(DocumentsOut, reads.page_of_documents, reads.DOCUMENTS)

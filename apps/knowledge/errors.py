@@ -21,6 +21,18 @@ class VersionNotRestorable(Conflict):
     code = "version_not_restorable"
 
 
+class SourceNotFound(NotFound):
+    """This document was not imported from an address."""
+
+    code = "source_not_found"
+
+
+class ImportNotFound(NotFound):
+    """No such import."""
+
+    code = "import_not_found"
+
+
 class PassageNotFound(NotFound):
     """This document has no such passage now. Processing it again gives its passages new ids: list them anew."""
 

@@ -27,6 +27,7 @@ from apps.knowledge.models import Chunk, Document
 from apps.knowledge.search.finder import Hit, Question
 from apps.knowledge.services import corrections
 from apps.knowledge.services.documents import delete_document, get_content
+from apps.knowledge.services.imports import Report, begin_import
 from apps.knowledge.services.passages import embedded_hash
 from apps.knowledge.services.searching import search
 from apps.knowledge.services.uploads import add_version, create_document
@@ -43,13 +44,13 @@ from shared.text import clean_line
 class Upload:
     """An upload in storage, waiting for its row. `arguments` are those of `service`."""
 
-    service: Callable[..., Document]
+    service: Callable[..., Any]
     arguments: dict[str, Any]
     fingerprint: bytes
     taken: bool = False
     replaced: str = ""
 
-    def create(self, actor: Actor, **arguments: Any) -> Document:
+    def create(self, actor: Actor, **arguments: Any) -> Any:
         """Call the service, remembering whether the stored file is in use now."""
         document = self.service(actor, **arguments)
         self.taken, self.replaced = document.taken, document.replaced_path
@@ -66,6 +67,27 @@ async def stored_upload(
     fingerprint = "\x1f".join([stored.sha256, title, *(tags or [])]).encode()
     arguments = {"stored": stored, "filename": name, "title": title, "tags": tags or []}
     upload = Upload(create_document, arguments, fingerprint)
+    async with _settled(who, stored, upload):
+        yield upload
+
+
+@dataclass(slots=True)
+class ArchiveUpload(Upload):
+    """An archive in storage. Every one is taken; the documents that it makes are found or made later."""
+
+    def create(self, actor: Actor, **arguments: Any) -> Report:
+        """Call the service."""
+        report: Report = self.service(actor, **arguments)
+        self.taken = True
+        return report
+
+
+@asynccontextmanager
+async def stored_archive(who: Asker, file: UploadedFile | None, *, tags: list[str]) -> AsyncIterator[ArchiveUpload]:
+    """An upload that makes an import: see `begin_import`, and `_stored` for what it raises."""
+    stored, name = await _stored(who, file)
+    arguments = {"stored": stored, "filename": name, "tags": tags}
+    upload = ArchiveUpload(begin_import, arguments, "\x1f".join([stored.sha256, *tags]).encode())
     async with _settled(who, stored, upload):
         yield upload
 

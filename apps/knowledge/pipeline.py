@@ -16,18 +16,20 @@ import structlog
 from django.conf import settings
 from pgvector import HalfVector
 
-from apps.knowledge import storage
+from apps.knowledge import fetching, storage
 from apps.knowledge.chunking import cut_into_passages
 from apps.knowledge.embedding import current_embedder, passage_text
+from apps.knowledge.errors import ContentElsewhere
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.runner import Extracted, extract
 from apps.knowledge.models import Stage
 from apps.knowledge.search.finder import Question
-from apps.knowledge.services import ledger, passages, switching
+from apps.knowledge.services import ledger, passages, sources, switching
 from apps.knowledge.services.ledger import Superseded, Work
 from apps.knowledge.services.passages import Facts, Vector
 from shared.config.env_constants import get_env_value
 from shared.exceptions import ServiceUnavailable
+from shared.security.fetching import FetchFailed
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
@@ -61,10 +63,11 @@ async def run(actor: Actor, version_id: UUID) -> None:
         log.info("processing_gave_way", version_id=str(version_id))
     except Superseded:
         log.info("processing_superseded", version_id=str(version_id))
-    except ExtractionFailed as failed:
-        log.info("processing_failed", version_id=str(version_id), code=failed.failure.code)
+    except (ExtractionFailed, FetchFailed, ContentElsewhere) as failed:
+        code = failed.failure.code if isinstance(failed, ExtractionFailed) else failed.code
+        log.info("processing_failed", version_id=str(version_id), code=code)
         with suppress(Superseded):
-            await _steadily(actor, ledger.fail_version, work=work, code=failed.failure.code)
+            await _steadily(actor, ledger.fail_version, work=work, code=code)
 
 
 @dataclass(slots=True)
@@ -103,8 +106,13 @@ class _Run:
         await self._write(ledger.finish_stage, name=name, milliseconds=_since(began), total=total)
 
     async def _store(self) -> int:
-        # Whatever came through a door was stored there.
-        raise ExtractionFailed("file_missing")
+        """Fetch what comes from an address. Whatever came through a door was stored there."""
+        look = await self._read(sources.first_look)
+        if look is None:
+            raise ExtractionFailed("file_missing")
+        async with fetching.looked_at(self.actor, look) as found:
+            self.work = await self._write(sources.take_first, found=found)
+        return 1
 
     async def _scan(self) -> int:
         """Whether the stored file is still the one that was brought, and what it is by its content."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from apps.knowledge.models import Status
 from shared.reading import Out
+from shared.security.fetching.urls import LONGEST_URL
 from shared.text import Label, SafeText, refuse_controls, visible_line, visible_text
 
 MOST_TAGS = 20
@@ -77,12 +78,70 @@ class UploadForm(Schema):
     tags: Tags = Field(default_factory=list)
 
 
+# How often an address may be looked at: every hour at most, once a year at least.
+RefreshHours = Annotated[int, Field(ge=1, le=8760)]
+
+
+class UrlImport(Schema):
+    """An address to fetch a document from. `refresh_hours`: how often to look whether it has changed; null: never."""
+
+    url: Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
+    title: Title | None = None
+    tags: Tags = Field(default_factory=list)
+    refresh_hours: RefreshHours | None = None
+
+
+class ArchiveForm(Schema):
+    """The field beside the archive: what every document from it is tagged with."""
+
+    tags: Tags = Field(default_factory=list)
+
+
 class FailureOut(Out):
     """Why something failed: a code for programs, a sentence for people, and what they can do."""
 
     code: str
     sentence: str
     action: str
+
+
+class SourceOut(Out):
+    """Where a document is fetched from. `failure` is why the last look failed; the document stays as it is."""
+
+    url: str
+    refresh_hours: int | None
+    checked_at: datetime | None
+    next_check_at: datetime | None
+    failure: FailureOut | None
+
+
+class SourceChange(Schema):
+    """How often to look from now on; null: never again."""
+
+    refresh_hours: RefreshHours | None
+
+
+class SkippedOut(Out):
+    """An entry of an archive that became no document of its own, and why."""
+
+    name: str
+    code: str
+    sentence: str
+
+
+class ImportOut(Out):
+    """An archive being unpacked: `done` of `total` files were looked at, `taken` of them became documents."""
+
+    id: UUID
+    filename: str
+    state: str
+    total: int
+    done: int
+    taken: int
+    failure: FailureOut | None
+    skipped: list[SkippedOut]
+    created_at: datetime
+    finished_at: datetime | None
 
 
 class StageOut(Out):

@@ -6,7 +6,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from procrastinate.contrib.django import app
 
-from apps.knowledge import pipeline, storage, tending
+from apps.knowledge import fetching, pipeline, storage, tending, unpacking
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.services import documents
 from shared.tenancy.actor import Actor
@@ -19,6 +19,20 @@ from shared.tenancy.tasks import tenant_task
 async def process_version(actor: Actor, *, version_id: str) -> None:
     """Take a version through the stages it has not finished."""
     await pipeline.run(actor, UUID(version_id))
+
+
+# Once: the clock asks again, and a look that failed has said why in its source's row.
+@tenant_task("knowledge.refresh_source")
+async def refresh_source(actor: Actor, *, source_id: str) -> None:
+    """Look at an address again; what changed becomes a new version of its document."""
+    with suppress(DocumentNotFound):  # deleted meanwhile
+        await fetching.refresh(actor, UUID(source_id))
+
+
+@tenant_task("knowledge.unpack_archive", retry=5)
+async def unpack_archive(actor: Actor, *, import_id: str) -> None:
+    """Make a document of each file in an archive, from where the last attempt came to."""
+    await unpacking.unpack(actor, UUID(import_id))
 
 
 @tenant_task("knowledge.reindex_document", retry=5)
@@ -40,8 +54,10 @@ async def remove_file(actor: Actor, *, path: str) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="knowledge.tend", queueing_lock="knowledge.tend")
 async def tend(timestamp: int) -> None:
-    """Take up again what a crash has left, whatever has crashed."""
+    """Take up again what a crash has left, whatever has crashed, and look at what is due."""
     await tending.resume_lost_versions()
+    await tending.resume_lost_imports()
+    await tending.queue_due_looks()
 
 
 @app.periodic(cron="40 3 * * *")

@@ -21,6 +21,8 @@ ALLOWED = {
     "apps/knowledge/storage.py": "reads files",
     "apps/knowledge/operations.py": "reads and writes files, and embeds",
     "apps/knowledge/embedding/local.py": "computes vectors",
+    "apps/knowledge/fetching.py": "writes fetched files to storage",
+    "apps/knowledge/unpacking.py": "reads archives, writes their files to storage",
     "apps/knowledge/pipeline.py": "reads files, and cuts text",
     "apps/knowledge/tasks.py": "removes files",
 }

@@ -8,7 +8,6 @@ import pytest
 from shared.config.kinds import Allowance
 from shared.redis_line import RedisLine
 from shared.security.rate_limiter import RateLimiter
-from tests.security.strangers import HOME, stranger
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = {
@@ -57,17 +56,3 @@ def messages(monkeypatch):
 
     monkeypatch.setattr(RedisLine, "_flush", counted)
     return sent
-
-
-@pytest.fixture
-def internet(monkeypatch):
-    """127.0.0.2 counts as public, on every port that a test's server may get."""
-    monkeypatch.setenv("IMPORT_ALLOWED_NETWORKS", f"{HOME}/32")
-    monkeypatch.setenv("IMPORT_PORTS", f"80,443,{','.join(map(str, range(1024, 65536)))}")
-
-
-@pytest.fixture
-async def site(internet):
-    """A stranger's web server."""
-    async with stranger() as one:
-        yield one

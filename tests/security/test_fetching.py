@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from shared.security.fetching import errors
-from tests.security.strangers import HOME, TEXT, Names, answer, fetched, redirect, refused
+from tests.strangers import HOME, TEXT, Names, answer, fetched, redirect, refused
 
 pytestmark = pytest.mark.usefixtures("internet")
 

@@ -171,6 +171,12 @@ def test_a_host_of_digits_from_other_scripts_is_the_address_that_it_looks_like()
     assert read_url("http://127。0。0。1/").host == "127.0.0.1"
 
 
+def test_an_address_is_no_name_of_an_inner_network():
+    assert not read_url("http://[2606:4700::1111]/").is_inner_name
+    assert not read_url("http://1.1.1.1/").is_inner_name
+    assert read_url("http://wiki/").is_inner_name
+
+
 def test_a_port_that_is_not_allowed_is_named():
     with pytest.raises(errors.UrlInvalid, match="port 6379"):
         read_url("http://example.com:6379/")

@@ -7,7 +7,7 @@ import pytest
 
 from shared.security.fetching import errors
 from shared.security.fetching.connecting import resolve
-from tests.security.strangers import HOME, OURS, TEXT, Names, answer, certificate, fetched, redirect, refused, stranger
+from tests.strangers import HOME, OURS, TEXT, Names, answer, certificate, fetched, redirect, refused, stranger
 
 pytestmark = pytest.mark.usefixtures("internet")
 

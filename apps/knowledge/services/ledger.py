@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.knowledge.errors import DocumentNotFound
-from apps.knowledge.extraction.failures import FAILURES
+from apps.knowledge.failures import FAILURES
 from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Status, Version
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.versions import announce_document, queue_version

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.knowledge.models import UNFINISHED, Stage, Version
 from apps.knowledge.services.access import lock_document
+from apps.knowledge.services.imports import unfinished_archives
 from apps.knowledge.services.versions import queue_version
 from shared.tenancy.actor import Actor
 from shared.tenancy.scope import require_creator
@@ -57,5 +58,6 @@ def _resume(actor: Actor, version_id: UUID) -> bool:
 
 
 def claimed_paths(actor: Actor, *, paths: Sequence[str]) -> set[str]:
-    """Those of the stored files that a version names."""
-    return set(Version.objects.filter(storage_path__in=paths).values_list("storage_path", flat=True))
+    """Those of the stored files that a version names, or an import that is not finished."""
+    claimed = set(Version.objects.filter(storage_path__in=paths).values_list("storage_path", flat=True))
+    return claimed | unfinished_archives(paths)

@@ -36,7 +36,7 @@ def is_public(address: Address) -> bool:
     address = seen_plainly(address)
     if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address not in _PUBLIC_IPV6):
         return False
-    if address.is_multicast or address.is_reserved or not address.is_global:
+    if address.is_multicast or not address.is_global:
         return False
     return not is_within(address, _SPECIAL)
 

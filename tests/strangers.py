@@ -4,11 +4,13 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from cryptography import x509
@@ -74,6 +76,27 @@ async def stranger(*, host: str = HOME, tls: ssl.SSLContext | None = None) -> As
     finally:
         server.close()
         server.close_clients()
+
+
+@contextmanager
+def in_a_thread() -> Iterator[Stranger]:
+    """A running server on an event loop and a thread of its own."""
+    ready: Future[tuple[Stranger, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run() -> None:
+        ending = asyncio.Event()
+        async with stranger() as one:
+            ready.set_result((one, asyncio.get_running_loop(), ending))
+            await ending.wait()
+
+    thread = Thread(target=asyncio.run, args=[run()])
+    thread.start()
+    one, loop, ending = ready.result(10)
+    try:
+        yield one
+    finally:
+        loop.call_soon_threadsafe(ending.set)
+        thread.join()
 
 
 def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, Path]:
