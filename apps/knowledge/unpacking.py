@@ -192,12 +192,17 @@ def _store(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, filename: str) -> t
 
 
 def _blocks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes | None]:
-    """An entry's content; None where it cannot be read on."""
+    """An entry's content; None where it cannot be read on, or is not as long as it says."""
+    size = 0
     try:
         with archive.open(entry) as content:
             while block := content.read(_BLOCK):
+                size += len(block)
                 yield block
     except _BROKEN:
+        yield None
+        return
+    if size != entry.file_size:
         yield None
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from shared.config.kinds import Network
 from shared.security.addresses import Address
 
-# IPv6 addresses that are an IPv4 address in other words (RFC 4291 section 2.5.5, RFC 6052, RFC 6145): a router, or
-# this machine itself, turns them into it.
-_IPV4_INSIDE = tuple(ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96", "::ffff:0:0:0/96"))
+# IPv6 addresses that are an IPv4 address in other words (RFC 4291 section 2.5.5, RFC 6052): a router, or this machine
+# itself, turns them into it.
+_IPV4_INSIDE = tuple(ipaddress.ip_network(text) for text in ("::ffff:0:0/96", "64:ff9b::/96"))
 # What IANA has given out for the public internet. All the rest is private, local, reserved or yet unknown.
 _PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")
 # Public by their number, yet no place of a stranger's document.
@@ -23,8 +23,7 @@ _SPECIAL = tuple(
         "192.88.99.0/24",  # relays of 6to4
         "192.175.48.0/24",  # AS112
         "2001::/23",  # protocols' own; Teredo, which carries an IPv4 address
-        "2002::/16",  # 6to4, which carries an IPv4 address
-        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which carries an IPv4 address; older Pythons call it global
         "2620:4f:8000::/48",  # AS112
         "3fff::/20",  # documentation
     )
