@@ -12,7 +12,7 @@ from django.core import exceptions as django_errors
 from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
-from django.http.request import UnreadablePostError
+from django.http.request import RawPostDataException, UnreadablePostError
 
 from shared.exceptions import errors as hub
 
@@ -47,6 +47,7 @@ _BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], type[hub.HubError]], ...
         ),
         hub.PayloadTooLarge,
     ),
+    ((RawPostDataException,), hub.UnsupportedMediaType),  # a form, which was parsed before its view wanted JSON
     (
         (
             django_errors.SuspiciousOperation,

@@ -11,7 +11,7 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.db.models import ProtectedError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
-from django.http.request import UnreadablePostError
+from django.http.request import RawPostDataException, UnreadablePostError
 from structlog.testing import capture_logs
 
 from shared.exceptions import HubError, NotFound, from_exception
@@ -39,6 +39,7 @@ MAPPED = [
     (django_errors.BadRequest(SECRET), 400, "bad_request"),
     (MultiPartParserError(SECRET), 400, "bad_request"),
     (UnreadablePostError(SECRET), 400, "bad_request"),
+    (RawPostDataException(SECRET), 415, "unsupported_media_type"),
     (DataError(SECRET), 400, "bad_request"),
     (psycopg.DataError(SECRET), 400, "bad_request"),
     (UnicodeEncodeError("utf-8", SECRET + "\ud800", 0, 1, "surrogates"), 400, "bad_request"),

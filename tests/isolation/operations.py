@@ -127,6 +127,7 @@ def every_operation():
 HANDBOOK = {"document_id": Id("handbook")}
 DRAFT = {"document_id": Id("draft")}
 BROKEN = {"document_id": Id("broken")}
+EMPTY_ZIP = b"PK\x05\x06" + b"\x00" * 18
 NEW_TEXT = ("notes.txt", b"A new text that nobody has brought before.")
 
 # How Acme's owner calls each operation with success.
@@ -152,6 +153,11 @@ CALLS = {
     "GET /api/v1/documents/{document_id}/versions": Call(200, HANDBOOK),
     "POST /api/v1/documents/{document_id}/reprocess": Call(202, BROKEN, shows=(TITLE,)),
     "POST /api/v1/documents/{document_id}/cancel": Call(200, DRAFT, shows=(TITLE,)),
+    "POST /api/v1/documents/import": Call(202, body={"url": "https://example.com/notes.txt", "refresh_hours": 24}),
+    "POST /api/v1/documents/archive": Call(202, form={"file": ("notes.zip", EMPTY_ZIP)}),
+    "GET /api/v1/imports/{import_id}": Call(200, {"import_id": Id("import")}, shows=(FILENAME, HEADING)),
+    "GET /api/v1/documents/{document_id}/source": Call(200, HANDBOOK, shows=(SITE,)),
+    "PATCH /api/v1/documents/{document_id}/source": Call(200, HANDBOOK, body={"refresh_hours": 24}, shows=(SITE,)),
     "GET /api/v1/search": Call(
         200, query={"q": "tuned twice a year", "document_id": Id("handbook")}, shows=(TITLE, TEXT, HEADING)
     ),

@@ -200,10 +200,10 @@ def test_the_queue_holds_ids_and_none_of_the_creators_words(client, alice, acme_
     with connection.cursor() as cursor:
         cursor.execute("SELECT j::text, e::text FROM procrastinate_jobs j, procrastinate_events e")
         text = " ".join(part for row in cursor.fetchall() for part in row)
-    assert {"knowledge.process_version", "knowledge.remove_file"} <= names
+    assert {"knowledge.process_version", "knowledge.remove_file", "knowledge.unpack_archive"} <= names
     assert acme_world.words_in(text) == []
     assert "Notes" not in text
-    assert {key for job in queue() for key in job.args} <= {"actor", "version_id", "path", "document_id"}
+    assert {key for job in queue() for key in job.args} <= {"actor", "version_id", "path", "document_id", "import_id"}
 
 
 def test_a_job_carries_no_secret_and_no_more_than_ids_and_a_role(alice):

@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.accounts.models import AuditEntry
 from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
-from apps.knowledge.models import Chunk, Document, Stage, Version
+from apps.knowledge.models import Chunk, Document, Import, SkippedEntry, Source, Stage, Version
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
 from shared.tenancy.names import storage_path
@@ -68,6 +68,10 @@ def build_acme(actor, email=""):
             sealed_body=TITLE.encode(),
             expires_at=timezone.now() + timedelta(days=1),
         )
+        Source.objects.create(document=document, url=f"https://{SITE}.example/handbook.txt", etag=TEXT)
+        archive = Import.objects.create(filename=f"{FILENAME}.zip", state="done", tags=[TAG])
+        skipped = SkippedEntry.objects.create(archive=archive, position=0, name=HEADING, code="entry_taken")
+    acme.things |= {"import": str(archive.id), "skippedentry": str(skipped.id)}
     acme.things |= {"version": str(version.id), "chunk": str(chunk.id), "profile": str(profile.id)}
     acme.things |= {"auditentry": str(entry.id), "creatoranswer": str(answer.id), "document": str(document.id)}
     acme.things |= {"user": str(actor.user_id), "creator": str(actor.creator_id)}
@@ -83,6 +87,7 @@ def build_umbrella(actor):
         _document(umbrella, "handbook", content, Document.Status.READY, words)
         _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
+        umbrella.things["import"] = str(Import.objects.create(filename="umbrellas.zip", state="done").id)
     return umbrella
 
 

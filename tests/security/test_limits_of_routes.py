@@ -35,6 +35,8 @@ def tight(monkeypatch):
         ("POST", "/api/v1/documents", "upload"),
         ("POST", "/documents", "upload"),
         ("POST", "/api/v1/documents/0198/versions", "upload"),
+        ("POST", "/api/v1/documents/import", "upload"),
+        ("POST", "/api/v1/documents/archive", "upload"),
         ("POST", "/api/v1/documents/0198/reprocess", "default"),
         ("GET", "/api/v1/documents", "default"),
         ("GET", "/api/v1/search", "search"),

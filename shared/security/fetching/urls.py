@@ -83,6 +83,7 @@ def read_url(url: str) -> Place:
         parts = urlsplit(url)
         port = parts.port
         host = _read_host(parts.netloc.rpartition(":")[0] if port is not None else parts.netloc)
+        target = quote(parts.path or "/", safe=_KEPT) + (f"?{quote(parts.query, safe=_KEPT)}" if parts.query else "")
     except ValueError:
         raise UrlInvalid from None
     if _AMBIGUOUS.search(url) or parts.scheme not in _DEFAULT_PORTS:
@@ -91,8 +92,7 @@ def read_url(url: str) -> Place:
     allowed = get_env_value("IMPORT_PORTS", fallback=True)
     if port not in allowed:
         raise UrlInvalid(f"Nothing is fetched from port {port}, only from {', '.join(map(str, sorted(allowed)))}.")
-    query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-    place = Place(parts.scheme, host, port, quote(parts.path or "/", safe=_KEPT) + query)
+    place = Place(parts.scheme, host, port, target)
     if len(place.url) > LONGEST_URL:
         raise UrlInvalid(f"An address may have at most {LONGEST_URL} characters.")
     return place
