@@ -56,8 +56,7 @@ async def remove_file(actor: Actor, *, path: str) -> None:
 async def tend(timestamp: int) -> None:
     """Take up again what a crash has left, whatever has crashed, and look at what is due."""
     await tending.resume_lost_versions()
-    await tending.resume_lost_imports()
-    await tending.queue_due_looks()
+    await tending.tend_imports()
 
 
 @app.periodic(cron="40 3 * * *")

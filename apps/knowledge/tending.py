@@ -8,9 +8,7 @@ from asgiref.sync import sync_to_async
 
 from apps.accounts.services import list_creator_ids
 from apps.knowledge import storage
-from apps.knowledge.services.imports import resume_lost_imports as resume_imports
-from apps.knowledge.services.sources import queue_due
-from apps.knowledge.services.tending import claimed_paths, resume_lost
+from apps.knowledge.services.tending import claimed_paths, queue_imports, resume_lost
 from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.commands import OPERATOR
@@ -34,19 +32,11 @@ async def resume_lost_versions() -> int:
     return found
 
 
-async def resume_lost_imports() -> int:
-    """Queue again each import that nobody is at; returns how many that were."""
-    found = 0
-    async for actor in _every_creator():
-        found += await run_as(actor, resume_imports)
-    return found
-
-
-async def queue_due_looks() -> int:
-    """Queue a look at each address whose time has come; returns how many."""
+async def tend_imports() -> int:
+    """Queue each import that nobody is at, and a look at each address that is due; returns how many jobs that makes."""
     queued = 0
     async for actor in _every_creator():
-        queued += await run_as(actor, queue_due)
+        queued += await run_as(actor, queue_imports)
     return queued
 
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from apps.knowledge.models import UNFINISHED, Stage, Version
 from apps.knowledge.services.access import lock_document
-from apps.knowledge.services.imports import unfinished_archives
+from apps.knowledge.services.imports import resume_lost_imports, unfinished_archives
+from apps.knowledge.services.sources import queue_due
 from apps.knowledge.services.versions import queue_version
 from shared.tenancy.actor import Actor
 from shared.tenancy.scope import require_creator
@@ -55,6 +56,11 @@ def _resume(actor: Actor, version_id: UUID) -> bool:
     queue_version(actor, version, turn=version.turn)
     log.warning("version_resumed", creator_id=str(require_creator()), version_id=str(version_id))
     return True
+
+
+def queue_imports(actor: Actor) -> int:
+    """Queue each archive that has no job, and a look at each address whose time has come; returns how many."""
+    return resume_lost_imports(actor) + queue_due(actor)
 
 
 def claimed_paths(actor: Actor, *, paths: Sequence[str]) -> set[str]:
