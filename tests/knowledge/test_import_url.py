@@ -14,6 +14,7 @@ from apps.knowledge.models import Document, Source, Stage, Version
 from apps.knowledge.services import ledger, sources
 from shared.security.fetching import Fetched, every_failure
 from shared.tenancy.scope import creator_scope
+from tests.isolation.answers import Answer
 from tests.strangers import answer
 
 pytestmark = pytest.mark.django_db
@@ -83,7 +84,7 @@ def test_the_worker_fetches_it_and_search_finds_it(brought, process, client, ali
     version = newest(document)
     assert (version.origin, version.bytes, version.filename) == ("import", len(TEXT), "herons.txt")
     content = client.get(f"/api/v1/documents/{document.id}/content", headers=alice.headers)
-    assert b"".join(content) == TEXT
+    assert Answer.of(content).body == TEXT
     found = client.get("/api/v1/search", {"q": "herons at dawn"}, headers=alice.headers).json()["results"]
     assert [hit["document_id"] for hit in found] == [str(document.id)]
     source = client.get(f"/api/v1/documents/{document.id}/source", headers=alice.headers).json()
