@@ -16,6 +16,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from apps.knowledge import storage, tending, unpacking
 from apps.knowledge.models import Document, SkippedEntry
 from apps.knowledge.services import imports
+from shared.tenancy.actor import RoleRequired
+from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
 from tests.knowledge.files import docx
 
@@ -95,6 +97,8 @@ def test_each_file_becomes_a_document_as_if_uploaded(unpack, process, alice):
     assert (herons.title, herons.media_type, herons.tags) == ("herons", "text/plain", ["birds", "water"])
     assert process(alice.actor, herons).status == "ready"
     assert len(stored_files(alice)) == 2  # the archive itself is gone
+    (removal,) = ProcrastinateJob.objects.filter(task_name="knowledge.remove_file")  # had the worker died here
+    assert removal.args["path"] not in [f"creators/{alice.creator.id.hex}/documents/{n}" for n in stored_files(alice)]
 
 
 def test_a_repeated_request_gets_the_first_answer_and_keeps_one_file(send, alice):
@@ -114,6 +118,8 @@ def test_a_viewer_cannot_send_an_archive_and_can_see_how_one_stands(send, alice,
     import_id = send(alice, packed(NOTES)).json()["id"]
 
     assert send(bob, packed(NOTES)).json()["code"] == "role_required"
+    with pytest.raises(RoleRequired):
+        async_to_sync(run_as)(bob.actor, imports.begin_import, stored=None, filename="", tags=[])
     assert client.get(f"/api/v1/imports/{import_id}", headers=bob.headers).status_code == 200
 
 
@@ -334,7 +340,6 @@ def test_a_killed_worker_goes_on_where_it_was(send, alice, client, monkeypatch, 
             raise Killed
         return real(actor, **arguments)
 
-    run_as = unpacking.run_as
     with monkeypatch.context() as patched, pytest.raises(Killed):
         if after:
             patched.setattr(unpacking, "run_as", killed_after)
@@ -374,6 +379,17 @@ def test_a_finished_import_stays_as_it_is(unpack, alice, client):
         imports.finish_import(alice.actor, import_id=import_id, code="file_missing")
 
     assert client.get(f"/api/v1/imports/{report['id']}", headers=alice.headers).json() == report
+
+
+def test_a_run_stops_when_another_has_ended_the_import(send, alice):
+    import_id = UUID(send(alice, packed(NOTES)).json()["id"])
+    async_to_sync(run_as)(alice.actor, imports.continue_import, import_id=import_id)
+    async_to_sync(run_as)(alice.actor, imports.finish_import, import_id=import_id, code="file_missing")
+
+    with pytest.raises(imports.NotTheNext):
+        async_to_sync(run_as)(
+            alice.actor, imports.skip_entry, import_id=import_id, position=0, name="x", code="entry_archive"
+        )
 
 
 def test_a_long_import_lets_others_go_first(send, alice, monkeypatch):

@@ -4,7 +4,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from apps.knowledge.operations import upload_document
+from apps.knowledge.services import sources
 from apps.knowledge.services.documents import list_documents
+from shared.security.fetching import read_url
 from shared.tenancy.run import run_as
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,3 +23,15 @@ def test_one_content_uploaded_many_times_at_once_is_one_document(alice, settings
     assert len({document.id for document in documents}) == 1
     assert sum(document.accepted for document in documents) == 1
     assert len(listed.items) == 1
+
+
+def test_one_address_imported_many_times_at_once_is_one_document(alice):
+    wanted = {"place": read_url("https://example.com/a"), "title": "", "tags": [], "refresh_hours": None}
+
+    async def story():
+        return await asyncio.gather(*(run_as(alice.actor, sources.import_url, **wanted) for _ in range(6)))
+
+    documents = asyncio.run(story())
+
+    assert len({document.id for document in documents}) == 1
+    assert sum(document.accepted for document in documents) == 1
