@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 from zlib import crc32
 
 import numpy as np
@@ -11,7 +12,7 @@ from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from apps.knowledge import embedding, operations, pipeline
+from apps.knowledge import embedding, operations, pipeline, unpacking
 from apps.knowledge.embedding import DIMENSIONS
 from apps.knowledge.models import Document, Version
 from shared.tenancy.actor import Actor
@@ -99,5 +100,30 @@ def ready(bring: Any, process: Any) -> Callable[..., Document]:
         document = process(person.actor, bring(person, content, name, **fields))
         assert document.status == "ready", document.failure_sentence
         return document
+
+    return call
+
+
+@pytest.fixture
+def send(client: Client) -> Callable[..., Any]:
+    """Upload an archive over the API."""
+
+    def call(person: Person, content: bytes, name: str = "notes.zip", **fields: Any) -> Any:
+        headers = {**person.headers, **fields.pop("headers", {})}
+        form = {"file": SimpleUploadedFile(name, content), **fields}
+        return client.post("/api/v1/documents/archive", form, headers=headers)
+
+    return call
+
+
+@pytest.fixture
+def unpack(send: Any, client: Client) -> Callable[..., Any]:
+    """Upload an archive, unpack it as the worker would, and ask how it went."""
+
+    def call(person: Person, content: bytes, **fields: Any) -> Any:
+        response = send(person, content, **fields)
+        assert response.status_code == 202, response.content
+        async_to_sync(unpacking.unpack)(person.actor, UUID(response.json()["id"]))
+        return client.get(f"/api/v1/imports/{response.json()['id']}", headers=person.headers).json()
 
     return call

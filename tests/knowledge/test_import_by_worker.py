@@ -12,7 +12,7 @@ from apps.knowledge.models import Document, Import, Source
 from apps.knowledge.tasks import tend
 from shared.tenancy.scope import creator_scope
 from tests.isolation.worker import work_until_done
-from tests.knowledge.test_import_archive import packed
+from tests.knowledge.archives import packed
 from tests.strangers import answer
 
 pytestmark = pytest.mark.django_db(transaction=True)
