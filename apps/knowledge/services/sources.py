@@ -11,7 +11,7 @@ from apps.knowledge.errors import ContentElsewhere, DocumentNotFound, SourceNotF
 from apps.knowledge.filenames import display_name, title_of
 from apps.knowledge.models import Document, Source, Version
 from apps.knowledge.services.access import document_with_content, find_document, lock_content, lock_document
-from apps.knowledge.services.ledger import Work, hold_claim, locked
+from apps.knowledge.services.ledger import Work, locked
 from apps.knowledge.services.uploads import add_version
 from apps.knowledge.services.versions import begin_version, next_turn, start_version
 from apps.knowledge.storage import StoredFile
@@ -107,7 +107,6 @@ def _next_check(refresh_hours: int | None) -> datetime | None:
 
 def first_look(actor: Actor, *, work: Work) -> Look | None:
     """What to fetch for a version; None when its document comes from no address."""
-    hold_claim(actor, work=work)
     source = Source.objects.filter(document_id=work.document_id).first()
     return Look(source.id, source.url) if source else None
 
