@@ -2,7 +2,7 @@
 
 import asyncio
 import mimetypes
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from tempfile import TemporaryFile
 from typing import IO
@@ -23,7 +23,6 @@ from shared.exceptions import HubError
 from shared.security.fetching import Fetched, FetchFailed, fetch, read_url
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import run_as
-from shared.tenancy.scope import creator_scope
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +36,7 @@ async def refresh(actor: Actor, source_id: UUID) -> None:
         async with looked_at(actor, look) as found:
             taken = await run_as(actor, sources.finish_look, source_id=source_id, found=found)
             if found.stored is not None and not taken:
-                await _on_thread(actor, storage.remove, found.stored.path)
+                await storage.on_thread(actor, storage.remove, found.stored.path)
     except (FetchFailed, ContentElsewhere) as failed:
         log.info("refresh_failed", source_id=str(source_id), code=failed.code)
         await run_as(actor, sources.fail_look, source_id=source_id, code=failed.code)
@@ -55,7 +54,7 @@ async def looked_at(actor: Actor, look: Look) -> AsyncIterator[Found]:
         yield found
     except (HubError, Superseded):
         if found.stored is not None:
-            await _on_thread(actor, storage.remove, found.stored.path)
+            await storage.on_thread(actor, storage.remove, found.stored.path)
         raise
 
 
@@ -77,7 +76,7 @@ async def _look(actor: Actor, look: Look) -> Found:
 
 async def _store(actor: Actor, file: IO[bytes], fetched: Fetched) -> Found:
     name = name_of(fetched)
-    return Found(fetched, name, await _on_thread(actor, storage.store, File(file), name))
+    return Found(fetched, name, await storage.on_thread(actor, storage.store, File(file), name))
 
 
 def name_of(fetched: Fetched) -> str:
@@ -87,9 +86,3 @@ def name_of(fetched: Fetched) -> str:
     if known is None or name == read_url(fetched.url).host:
         name = display_name(name + (mimetypes.guess_extension(fetched.media_type) or ""))
     return name
-
-
-async def _on_thread[**P, R](actor: Actor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function of `storage` in the scope that says whose files these are."""
-    with creator_scope(actor.creator_id):
-        return await asyncio.to_thread(function, *args, **kwargs)

@@ -284,6 +284,7 @@ class Import(BaseTenantModel):
     total = models.PositiveIntegerField(default=0)
     done = models.PositiveIntegerField(default=0)
     taken = models.PositiveIntegerField(default=0)
+    fruitless = models.PositiveSmallIntegerField(default=0, help_text="Attempts in a row that got no further.")
     failure_code = models.CharField(max_length=40, blank=True)
     job = models.BigIntegerField(null=True, editable=False, help_text="The queue's number of the job that does it.")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,8 +16,10 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from apps.knowledge.media_types import detect_media_type
+from shared.tenancy.actor import Asker
 from shared.tenancy.ids import uuid7
 from shared.tenancy.names import own_path, storage_path
+from shared.tenancy.scope import creator_scope
 
 _BLOCK = 256 * 1024
 
@@ -104,6 +106,12 @@ def local_copy(path: str) -> Iterator[Path]:
     if not here.is_file():
         raise FileNotFoundError(path)
     yield here
+
+
+async def on_thread[**P, R](who: Asker, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function that works with files, in the scope that says whose they are."""
+    with creator_scope(who.creator_id):
+        return await sync_to_async(function, thread_sensitive=False)(*args, **kwargs)
 
 
 async def read_blocks(file: IO[bytes]) -> AsyncIterator[bytes]:

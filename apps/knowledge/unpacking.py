@@ -9,7 +9,7 @@ import stat
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from uuid import UUID
@@ -28,7 +28,6 @@ from apps.knowledge.storage import StoredFile
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import run_as
-from shared.tenancy.scope import creator_scope
 from shared.text import clean_line
 
 log = structlog.get_logger(__name__)
@@ -67,20 +66,22 @@ async def unpack(actor: Actor, import_id: UUID) -> None:
     code = ""
     copy = storage.local_copy(archive.storage_path)
     try:
-        path = await _on_thread(actor, copy.__enter__)
+        path = await storage.on_thread(actor, copy.__enter__)
+    except FileNotFoundError:
+        code = "file_missing"
+    else:
         try:
             if not await _Unpacking(actor, archive, path).run():
                 return
+        except NotTheNext:
+            return
+        except ArchiveRefused as refused:
+            code = refused.code
         finally:
             await asyncio.to_thread(copy.__exit__, None, None, None)
-    except NotTheNext:
-        return
-    except FileNotFoundError:
-        code = "file_missing"
-    except ArchiveRefused as refused:
-        code = refused.code
     log.info("import_finished", import_id=str(import_id), code=code)
-    await _on_thread(actor, storage.remove, await run_as(actor, imports.finish_import, import_id=import_id, code=code))
+    gone = await run_as(actor, imports.finish_import, import_id=import_id, code=code)
+    await storage.on_thread(actor, storage.remove, gone)
 
 
 class _Unpacking:
@@ -109,7 +110,7 @@ class _Unpacking:
         code = problem_of(entry)
         stored = None
         if not code:
-            stored, code = await _on_thread(self._actor, _store, zip_file, entry, filename)
+            stored, code = await storage.on_thread(self._actor, _store, zip_file, entry, filename)
         place = {"import_id": self._archive.id, "position": position, "name": shown_path(entry)}
         if stored is None:
             await run_as(self._actor, imports.skip_entry, **place, code=code)
@@ -122,11 +123,11 @@ class _Unpacking:
             document = await run_as(self._actor, imports.take_entry, **arguments)
         except (HubError, NotTheNext):
             # Refused, so undone. After anything else the row may well be there, and the worker sweeps what is not.
-            await _on_thread(self._actor, storage.remove, stored.path)
+            await storage.on_thread(self._actor, storage.remove, stored.path)
             raise
         unused = document.replaced_path if document.taken else stored.path
         if unused:
-            await _on_thread(self._actor, storage.remove, unused)
+            await storage.on_thread(self._actor, storage.remove, unused)
 
 
 def open_archive(path: Path) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
@@ -204,9 +205,3 @@ def _blocks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes 
         return
     if size != entry.file_size:
         yield None
-
-
-async def _on_thread[**P, R](actor: Actor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function of `storage` in the scope that says whose files these are."""
-    with creator_scope(actor.creator_id):
-        return await asyncio.to_thread(function, *args, **kwargs)

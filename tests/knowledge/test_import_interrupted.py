@@ -57,6 +57,36 @@ def test_a_killed_worker_goes_on_where_it_was(send, alice, client, monkeypatch, 
     assert set(documents(alice)) == {"herons.txt", "geese.md", "c.txt"}
 
 
+def test_an_import_that_gets_nowhere_is_given_up(send, alice, client, monkeypatch):
+    body = send(alice, packed({f"{n}.txt": f"Note number {n}".encode() for n in range(3)})).json()
+    import_id = UUID(body["id"])
+
+    store, works = storage.store, []
+
+    def broken(*arguments):
+        if works:
+            works.pop()
+            return store(*arguments)
+        raise OSError("no space left on device")
+
+    def unpack_in_vain():
+        with pytest.raises(OSError, match="no space"):
+            async_to_sync(unpacking.unpack)(alice.actor, import_id)
+
+    monkeypatch.setattr(storage, "store", broken)
+    for _ in range(imports.MOST_FRUITLESS - 1):
+        unpack_in_vain()
+    works.append("once")  # which sets the count back
+    for _ in range(imports.MOST_FRUITLESS + 1):
+        unpack_in_vain()
+    async_to_sync(unpacking.unpack)(alice.actor, import_id)
+
+    report = client.get(f"/api/v1/imports/{body['id']}", headers=alice.headers).json()
+    assert (report["state"], report["done"], report["taken"]) == ("failed", 1, 1)
+    assert report["failure"]["code"] == "internal"
+    assert ProcrastinateJob.objects.filter(task_name="knowledge.remove_file").count() == 1
+
+
 def test_two_workers_at_the_same_import_take_nothing_twice(send, alice, client):
     body = send(alice, packed({f"{n}.txt": f"Note number {n}".encode() for n in range(12)})).json()
     import_id = UUID(body["id"])

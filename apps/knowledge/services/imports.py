@@ -18,6 +18,8 @@ from shared.tenancy.actor import Actor, Role
 from shared.tenancy.run import announce
 
 _UNFINISHED = (Import.State.QUEUED, Import.State.RUNNING)
+# An import that was begun this often without getting on takes its worker down with it, or has met a broken disk.
+MOST_FRUITLESS = 12
 # News of every so manieth entry: a page wants to see it move, not to be told a thousand times.
 _ENTRIES_A_WORD = 10
 # Jobs of the queue that still will be, or are being, done.
@@ -80,12 +82,16 @@ def _report(archive: Import) -> Report:
 
 
 def continue_import(actor: Actor, *, import_id: UUID) -> Import | None:
-    """The import, if there is anything left to do for it."""
-    archive = Import.objects.lock(import_id)
+    """The import, if there is anything left to do for it. One that again and again gets nowhere is given up."""
+    archive: Import | None = Import.objects.lock(import_id)
     if archive is None or archive.state not in _UNFINISHED:
         return None
     archive.state = Import.State.RUNNING
-    archive.save(update_fields=["state"])
+    archive.fruitless += 1
+    archive.save(update_fields=["state", "fruitless"])
+    if archive.fruitless > MOST_FRUITLESS:
+        finish_import(actor, import_id=import_id, code="internal")
+        return None
     _announce(archive)
     return archive
 
@@ -131,7 +137,8 @@ def _next(import_id: UUID, position: int) -> Import:
 
 def _note_entry(archive: Import) -> None:
     archive.done += 1
-    archive.save(update_fields=["done", "taken"])
+    archive.fruitless = 0
+    archive.save(update_fields=["done", "taken", "fruitless"])
     if archive.done % _ENTRIES_A_WORD == 0:
         _announce(archive)
 
