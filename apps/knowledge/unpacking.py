@@ -20,7 +20,7 @@ from django.core.files import File
 
 from apps.knowledge import storage
 from apps.knowledge.filenames import LONGEST_NAME, display_name, title_of
-from apps.knowledge.media_types import UNKNOWN, detect_media_type
+from apps.knowledge.media_types import UNKNOWN, ZIP, detect_media_type
 from apps.knowledge.models import Import
 from apps.knowledge.services import imports
 from apps.knowledge.services.imports import NotTheNext
@@ -187,7 +187,7 @@ def _store(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, filename: str) -> t
             file.write(block)
         file.seek(0)
         packed = file.read(8).startswith(_ARCHIVES)
-        if packed and detect_media_type(file, filename) == UNKNOWN:  # Word files, say, are archives too
+        if packed and detect_media_type(file, filename) in (UNKNOWN, ZIP):  # Word files, say, are archives too
             return None, "entry_archive"
         return storage.store(File(file), filename), ""
 

@@ -33,8 +33,23 @@ FAILURES = {
         Failure("empty", "There is no text in this file.", "Check that it is the right file and upload it again."),
         Failure(
             "image_only",
-            "This file holds only images or blank pages, so there is no text to read.",
-            "Run it through text recognition (OCR) and upload the result.",
+            "This file holds only images or blank pages, and this hub has no text recognition (OCR) installed.",
+            "Run it through text recognition on your side and upload the result.",
+        ),
+        Failure(
+            "ocr_empty",
+            "This file holds only images or blank pages, and text recognition (OCR) found no text in them.",
+            "Check that the pages are upright and sharp; scan them again at 300 dots per inch and upload that.",
+        ),
+        Failure(
+            "ocr_too_long",
+            "This file has more scanned pages than the hub runs through text recognition (OCR).",
+            "Split it into smaller files and upload those.",
+        ),
+        Failure(
+            "archive_bomb",
+            "This file unpacks to far more than a document of its kind holds.",
+            "Open it on your computer, save it again under a new name and upload that.",
         ),
         Failure(
             "corrupt",

@@ -1,25 +1,22 @@
-"""The worker's side of extraction: start the child, watch its clock and memory, judge how it ended."""
+"""The worker's side of extraction: have a child read the file, watch its clock, judge how it ended."""
 
 import asyncio
-import json
-import os
-import signal
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from apps.knowledge.extraction.failures import ExtractionFailed
+import orjson
+
+from apps.knowledge.extraction import ocr
+from apps.knowledge.extraction.failures import FAILURES, ExtractionFailed
+from apps.knowledge.extraction.processes import run_child
 from apps.knowledge.extraction.sections import Section
-from shared.config.env_constants import bare_environment
+from shared.config.env_constants import get_env_value
 
-_ROOT = Path(__file__).resolve().parents[3]
-_WATCH_SECONDS = 0.05
-_BURIAL_SECONDS = 2.0
 # Text beyond this is no document a person wrote, and would be held in the worker's own memory.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-
+MAX_PAGES = 10_000_000
 
 # Called on the event loop with how many pages have been read, and how many there are.
 type Progress = Callable[[int, int], None]
@@ -41,95 +38,93 @@ class Extracted:
 async def extract(
     path: Path, media_type: str, *, seconds: int, memory_bytes: int, progress: Progress | None = None
 ) -> Extracted:
-    """Read a file in a child process of its own, bounded in time and memory and cut off from the network.
+    """Read a file in a child process of its own, bounded in time and memory and cut off from network and other files.
 
-    Raises `ExtractionFailed`. Cancelling this kills the child and everything it started.
+    It gets `seconds` to start with and more for every page it reads (EXTRACTION_SECONDS_PER_PAGE), up to a ceiling
+    (EXTRACTION_MOST_SECONDS). A PDF of pictures goes through text recognition where Tesseract is installed; then
+    `progress` counts from its first page again. Raises `ExtractionFailed`. Cancelling this kills the child and
+    everything it started.
     """
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "apps.knowledge.extraction.child",
-        *(str(path), media_type, str(seconds), str(memory_bytes), str(os.getpid())),
-        cwd=_ROOT,
-        # The hub's secrets are in its environment; a file that takes the child over should find none.
-        env=bare_environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    watch = asyncio.create_task(_watch_memory(child.pid, memory_bytes))
-    readers = [asyncio.create_task(_read(child.stdout)), asyncio.create_task(_read(child.stderr, keep=8192))]
+    most = max(seconds, get_env_value("EXTRACTION_MOST_SECONDS", fallback=True))
+    tell = progress or (lambda done, total: None)
     try:
-        async with asyncio.timeout(seconds):
-            answer, errors = await asyncio.gather(*readers)
-            status = await child.wait()
+        async with asyncio.timeout(most):
+            try:
+                return await _read(path, media_type, seconds, most, memory_bytes, tell)
+            except ExtractionFailed as failed:
+                if failed.failure.code != "image_only" or not ocr.is_possible(media_type):
+                    raise
+            return Extracted(await ocr.recognise(path, memory_bytes=memory_bytes, progress=tell))
     except TimeoutError:
         raise ExtractionFailed("too_slow") from None
-    finally:
-        outgrown = watch.done()
-        watch.cancel()
-        _kill(child)
-        await _bury(child, readers)
-    return _judge(status, answer, errors, outgrown=outgrown)
 
 
-async def _bury(child: asyncio.subprocess.Process, readers: list[asyncio.Task[bytes]]) -> None:
-    """Collect a killed child. asyncio does so only once its pipes are empty, and waits for whoever holds them."""
-    for reader in readers:
-        reader.cancel()
-    await asyncio.gather(*readers, return_exceptions=True)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_BURIAL_SECONDS):
-            await asyncio.gather(_read(child.stdout, keep=0), _read(child.stderr, keep=0))
-            await child.wait()
+async def _read(
+    path: Path, media_type: str, seconds: float, most: float, memory_bytes: int, tell: Progress
+) -> Extracted:
+    per_page = get_env_value("EXTRACTION_SECONDS_PER_PAGE", fallback=True)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.timeout(seconds) as clock:
+
+        def turned(done: int, total: int) -> None:
+            clock.reschedule(began + min(seconds + per_page * done, most))
+            tell(done, total)
+
+        answer = _Document(turned)
+        job = {"do": "read", "path": str(path), "media_type": media_type, "seconds": most}
+        await run_child(job, memory_bytes=memory_bytes, answer=answer)
+    return answer.extracted()
 
 
-def _judge(status: int, answer: bytes, errors: bytes, *, outgrown: bool) -> Extracted:
-    if outgrown or b"memory allocation of" in errors or b"MemoryError" in errors or b"bad_alloc" in errors:
-        raise ExtractionFailed("too_big")
-    if status == -signal.SIGXCPU:
-        raise ExtractionFailed("too_slow")
-    if status != 0:
-        # A reader that crashes on a file has met a file that no reader should have to open.
-        raise ExtractionFailed("corrupt")
-    said = json.loads(answer)
-    if "failure" in said:
-        raise ExtractionFailed(said["failure"])
-    return Extracted([Section(*fields) for fields in said["sections"]], said["language"])
+class _Document:
+    """What a child says of a file, line by line. It may have been taken over, so nothing is believed blindly."""
 
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.begin()
 
-async def _read(stream: asyncio.StreamReader | None, *, keep: int = MAX_ANSWER_BYTES) -> bytes:
-    """Everything a stream says. Standard output beyond its limit ends the matter; errors are only cut off."""
-    assert stream is not None
-    parts, size = [], 0
-    while part := await stream.read(1 << 16):
-        size += len(part)
-        if size <= keep:
-            parts.append(part)
-        elif keep == MAX_ANSWER_BYTES:
+    def begin(self) -> None:
+        self._sections: list[Section] = []
+        self._language: str | None = None
+        self._rest, self._size, self._done = bytearray(), 0, 0
+
+    def hear(self, block: bytes) -> None:
+        self._size += len(block)
+        if self._size > MAX_ANSWER_BYTES:
             raise ExtractionFailed("too_big")
-    return b"".join(parts)
-
-
-async def _watch_memory(pid: int, limit: int) -> None:
-    """Return, having killed the child, once it holds more than `limit` bytes; wait for ever otherwise."""
-    while True:
-        await asyncio.sleep(_WATCH_SECONDS)
-        if _resident_bytes(pid) > limit:
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+        whole, newline, rest = block.rpartition(b"\n")
+        self._rest += whole
+        if not newline:
+            self._rest += rest
             return
+        lines, self._rest = self._rest.split(b"\n"), bytearray(rest)
+        for line in lines:
+            try:
+                self._take(**orjson.loads(line))
+            except (TypeError, ValueError):
+                raise ExtractionFailed("corrupt") from None
 
+    def _take(self, **said: Any) -> None:
+        match said:
+            case {"progress": [int(done), int(total)]} if self._done < done <= total <= MAX_PAGES:
+                self._done = done
+                self._progress(done, total)
+            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]} if (
+                "\0" not in text
+            ):
+                self._sections.append(Section(text, page, heading, seconds))
+            case {"language": str(language)}:
+                self._language = language[:2]
+            case {"failure": str(code)} if code in FAILURES:
+                raise ExtractionFailed(code)
+            case {"progress": [int(), int()]}:
+                return
+            case _:
+                raise ValueError
 
-def _resident_bytes(pid: int) -> int:
-    """0 for a process that is gone, and on a system without /proc, where the child's own limit has to do."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def _kill(child: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    def extracted(self) -> Extracted:
+        """The document, once the child has ended well. One that said less than everything has told of damage."""
+        if self._language is None or not self._sections:
+            raise ExtractionFailed("corrupt")
+        return Extracted(self._sections, self._language)

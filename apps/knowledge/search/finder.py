@@ -10,12 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-import orjson
 from pgvector import HalfVector
 
 from apps.knowledge.embedding import Vectors
 from apps.knowledge.search import ranking
-from apps.knowledge.search.index import CONFIGURATIONS, LEXEMES
+from apps.knowledge.search.index import CONFIGURATION_NAMES, LEXEMES
 from apps.knowledge.search.ranking import Floats, Postings
 from shared.tenancy.reads import Row, Rows, Steps, follow_in_transaction
 from shared.tenancy.scope import require_creator
@@ -54,8 +53,6 @@ class Hit:
     seconds: int | None
     score: float
 
-
-_CONFIGURATIONS = orjson.dumps(dict(CONFIGURATIONS)).decode()
 
 _LIVE = """
 SELECT v.id
@@ -101,7 +98,7 @@ def find_passages(question: Question) -> Steps[list[Hit]]:
     """The best passages, at most three of one document, best first. See `Steps` for how it is run."""
     where: dict[str, Any] = {"creator": require_creator(), "tag": question.tag, "document": question.document_id}
     where["instead"] = question.instead
-    words = {**where, "text": question.text, "configurations": _CONFIGURATIONS}
+    words = {**where, "text": question.text, "configurations": CONFIGURATION_NAMES}
     live, ((lexemes,),) = yield [(_LIVE, where), (LEXEMES, words)]
     if not live:
         return []

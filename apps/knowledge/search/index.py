@@ -6,10 +6,16 @@ in every language that the creator's answering versions have.
 
 from uuid import UUID
 
+import orjson
 from django.db import connection
 
 from apps.knowledge.extraction.language import CONFIGURATIONS, configuration_of
 from shared.tenancy.scope import require_creator
+
+# A text too short to tell its language is most likely in this one.
+DEFAULT_LANGUAGE = "en"
+# For a statement: the name of the configuration for each language that has one.
+CONFIGURATION_NAMES = orjson.dumps({**CONFIGURATIONS, "": configuration_of(DEFAULT_LANGUAGE)}).decode()
 
 # A title's words count for each passage: "refunds" should find the second page of "Refunds" too.
 _INDEX = """
@@ -41,7 +47,7 @@ def index_words(*, version_id: UUID, language: str, title: str, source: UUID | N
         cursor.execute(
             _INDEX,
             {
-                "configuration": configuration_of(language),
+                "configuration": configuration_of(language or DEFAULT_LANGUAGE),
                 "title": title,
                 "creator": require_creator(),
                 "version": version_id,
@@ -49,6 +55,3 @@ def index_words(*, version_id: UUID, language: str, title: str, source: UUID | N
             },
         )
         return cursor.rowcount
-
-
-__all__ = ["CONFIGURATIONS", "LEXEMES", "index_words"]

@@ -188,7 +188,7 @@ def _queue(actor: Actor, archive: Import) -> None:
     # Here, because the task calls services of this package.
     from apps.knowledge.tasks import unpack_archive
 
-    archive.job = unpack_archive.defer(actor, priority=-next_turn(0), import_id=str(archive.id))
+    archive.job = unpack_archive.defer(actor, priority=-next_turn(), import_id=str(archive.id))
     archive.save(update_fields=["job"])
 
 

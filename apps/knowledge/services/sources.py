@@ -163,7 +163,7 @@ def queue_due(actor: Actor) -> int:
     now = timezone.now()
     due = Source.objects.select_for_update(skip_locked=True).filter(next_check_at__lte=now)
     sources = list(due.order_by("next_check_at")[:_MOST_AT_ONCE])
-    turn = next_turn(0) if sources else 0
+    turn = next_turn() if sources else 0
     for place, source in enumerate(sources):
         source.next_check_at = now + _OVERDUE
         source.save(update_fields=["next_check_at"])

@@ -28,7 +28,15 @@ _READERS = {
     media_types.MARKDOWN: ("plain", "read_markdown"),
     media_types.TEXT: ("plain", "read_text"),
 }
+# What readers import at their first file.
+_LIBRARIES = ("pypdfium2", "pypdfium2.raw", "selectolax.lexbor", "gcld3")
 _REFUSED = {media_types.ENCRYPTED_OFFICE: "password_protected", media_types.EMPTY: "empty"}
+
+
+def load_readers() -> None:
+    """Import every reader and what they need, for a process that others are forked from."""
+    for name in (*(f"{__name__}.{module}" for module, _ in _READERS.values()), *_LIBRARIES):
+        import_module(name)
 
 
 def read_sections(path: Path, media_type: str, *, report: Report = lambda done, total: None) -> list[Section]:

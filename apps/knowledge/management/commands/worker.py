@@ -1,9 +1,7 @@
 """`manage.py worker`: do the jobs, heal what a dead worker left, outlive a restart of Postgres."""
 
 import asyncio
-import ctypes
 import signal
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +13,7 @@ from procrastinate import App, exceptions
 from procrastinate.contrib.django import app as hub_jobs
 from procrastinate.psycopg_connector import PsycopgConnector
 
+from apps.knowledge.extraction import sandbox
 from shared.config.env_constants import get_env_value
 from shared.tenancy.checks import refuse_unfit_database
 
@@ -27,9 +26,6 @@ _RECONNECT_SECONDS = 1.0
 _GRACE_SECONDS = 5.0
 
 
-_PR_SET_DUMPABLE = 4
-
-
 class Command(BaseCommand):
     """Runs as hub_app until SIGTERM or Ctrl-C. Any number of workers may run, on any number of machines."""
 
@@ -40,15 +36,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, concurrency: int, **options: Any) -> None:
         refuse_unfit_database()
-        _hide_own_memory()
+        sandbox.hide_memory()
+        if missing := sandbox.missing_protection():
+            log.warning("sandbox_incomplete", missing=missing)
         connections.close_all()  # the jobs have connections of their own
         asyncio.run(serve(concurrency))
-
-
-def _hide_own_memory() -> None:
-    """Keep this process's environment and memory from its children of the same user, who read strangers' files."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 async def serve(concurrency: int) -> None:
