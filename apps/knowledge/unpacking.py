@@ -43,7 +43,7 @@ _BLOCK = 256 * 1024
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _BROKEN = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
-_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+_OTHER_ARCHIVES = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf\x27\x1c", b"Rar!")
 # What programs leave in archives and nobody meant to bring.
 _LITTER = (".ds_store", "thumbs.db", "desktop.ini")
 # A long import lets others go first after so long.
@@ -185,9 +185,8 @@ def _store(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, filename: str) -> t
             if block is None:
                 return None, "entry_unreadable"
             file.write(block)
-        file.seek(0)
-        packed = file.read(8).startswith(_ARCHIVES)
-        if packed and detect_media_type(file, filename) in (UNKNOWN, ZIP):  # Word files, say, are archives too
+        kind = detect_media_type(file, filename)
+        if kind == ZIP or (kind == UNKNOWN and file.read(8).startswith(_OTHER_ARCHIVES)):
             return None, "entry_archive"
         return storage.store(File(file), filename), ""
 
