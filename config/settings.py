@@ -302,7 +302,7 @@ MAX_UPLOAD_BYTES = get_env_value("MAX_UPLOAD_BYTES", fallback=True)
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # Addresses that take files; every other takes no more than the line above.
-UPLOAD_PATHS = ("/api/v1/documents", "/api/v1/documents/archive", "/documents")
+UPLOAD_ROUTE = r"(/api/v1)?/documents(/archive|/[0-9a-f-]{36}/versions)?"
 UPLOAD_BODY_BYTES = MAX_UPLOAD_BYTES + 64 * 1024  # the form's fields and its frame
 MEDIA_ROOT = DATA_DIR / "media"
 STATIC_URL = "/static/"

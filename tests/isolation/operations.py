@@ -151,6 +151,14 @@ CALLS = {
     "GET /api/v1/documents/{document_id}/content": Call(200, HANDBOOK, shows=(TEXT, HEADING)),
     "GET /api/v1/documents/{document_id}/stages": Call(200, HANDBOOK),
     "GET /api/v1/documents/{document_id}/versions": Call(200, HANDBOOK),
+    "POST /api/v1/documents/{document_id}/versions": Call(202, HANDBOOK, form={"file": NEW_TEXT}, shows=(TITLE,)),
+    "POST /api/v1/documents/{document_id}/versions/{number}/restore": Call(
+        200, {**HANDBOOK, "number": 1}, shows=(TITLE,)
+    ),
+    "GET /api/v1/documents/{document_id}/passages": Call(200, HANDBOOK, shows=(TEXT, HEADING)),
+    "PATCH /api/v1/documents/{document_id}/passages/{passage_id}": Call(
+        200, {**HANDBOOK, "passage_id": Id("chunk")}, body={"hidden": True}, shows=(TEXT,)
+    ),
     "POST /api/v1/documents/{document_id}/reprocess": Call(202, BROKEN, shows=(TITLE,)),
     "POST /api/v1/documents/{document_id}/cancel": Call(200, DRAFT, shows=(TITLE,)),
     "POST /api/v1/documents/import": Call(202, body={"url": "https://example.com/notes.txt", "refresh_hours": 24}),

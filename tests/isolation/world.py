@@ -16,7 +16,7 @@ from django.utils import timezone
 from apps.accounts.models import AuditEntry
 from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
-from apps.knowledge.models import Chunk, Document, Import, SkippedEntry, Source, Stage, Version
+from apps.knowledge.models import Chunk, Correction, Document, Import, SkippedEntry, Source, Stage, Version
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
 from shared.tenancy.names import storage_path
@@ -71,6 +71,9 @@ def build_acme(actor, email=""):
         Source.objects.create(document=document, url=f"https://{SITE}.example/handbook.txt", etag=TEXT)
         archive = Import.objects.create(filename=f"{FILENAME}.zip", state="done", tags=[TAG])
         skipped = SkippedEntry.objects.create(archive=archive, position=0, name=HEADING, code="entry_taken")
+        original = source_of(f"{TEXT} as it was read")
+        correction = Correction.objects.create(document=document, source=original, original=TEXT, text=HEADING)
+    acme.things |= {"correction": str(correction.id)}
     acme.things |= {"import": str(archive.id), "skippedentry": str(skipped.id)}
     acme.things |= {"version": str(version.id), "chunk": str(chunk.id), "profile": str(profile.id)}
     acme.things |= {"auditentry": str(entry.id), "creatoranswer": str(answer.id), "document": str(document.id)}
