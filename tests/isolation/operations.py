@@ -64,14 +64,14 @@ def _leaves(value):
         yield value
 
 
-def _filled(value, things):
+def filled(value, things):
     """The same, with the ids of things in the place of their names."""
     if isinstance(value, Id):
         return things[value.thing]
     if isinstance(value, dict):
-        return {key: _filled(part, things) for key, part in value.items()}
+        return {key: filled(part, things) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_filled(part, things) for part in value]
+        return [filled(part, things) for part in value]
     return value
 
 
@@ -94,24 +94,24 @@ class Operation:
     def send(self, client, call, things, **headers):
         """Send the call, with `things` for its ids, through Django's test client."""
         path = self.path
-        for name, value in _filled(call.path, things).items():
+        for name, value in filled(call.path, things).items():
             path = path.replace("{" + name + "}", quote(str(value), safe=""))
         if call.query:
-            path += "?" + urlencode(_filled(call.query, things), doseq=True)
+            path += "?" + urlencode(filled(call.query, things), doseq=True)
         content, content_type = _encoded(call, things)
         return client.generic(self.method, path, content, content_type, headers=headers)
 
 
 def _encoded(call, things):
     if call.form is not None:
-        form = _filled(call.form, things)
+        form = filled(call.form, things)
         files = {
             name: SimpleUploadedFile(*value) if isinstance(value, list) and isinstance(value[-1], bytes) else value
             for name, value in form.items()
         }
         return encode_multipart(BOUNDARY, files), MULTIPART_CONTENT
     if call.body is not None:
-        return json.dumps(_filled(call.body, things)), "application/json"
+        return json.dumps(filled(call.body, things)), "application/json"
     return b"", "application/octet-stream"
 
 

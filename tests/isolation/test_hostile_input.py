@@ -25,7 +25,7 @@ from tests.isolation.hostile import (
     NO_ADDRESSES,
     WHOLE_BODIES,
 )
-from tests.isolation.operations import CALLS, PUBLIC_OPERATIONS, every_operation
+from tests.isolation.operations import CALLS, PUBLIC_OPERATIONS, every_operation, filled
 
 OPERATIONS = every_operation()
 every = pytest.mark.parametrize("operation", OPERATIONS, ids=str)
@@ -73,7 +73,7 @@ def address(operation, acme_world):
     """The operation's path, filled in as the owner does."""
     path = operation.path
     for name, thing in CALLS[str(operation)].path.items():
-        path = path.replace("{" + name + "}", acme_world.things[thing.thing])
+        path = path.replace("{" + name + "}", str(filled(thing, acme_world.things)))
     return path
 
 

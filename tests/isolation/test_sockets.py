@@ -345,7 +345,7 @@ def test_an_event_holds_ids_states_and_numbers_only(client, alice, mallory):
     event = run(story)
     assert "Quorvexa".lower() not in str(event).lower()
     assert set(event) == {"type", "id", "at", "data"}
-    assert set(event["data"]) <= {"status", "stage", "done", "total"}
+    assert set(event["data"]) <= {"status", "stage", "done", "total", "version", "live_version"}
 
 
 def upload(person):
