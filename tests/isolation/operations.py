@@ -15,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from config.api import api
-from tests.isolation.world import BIO, CATEGORY, FILENAME, HEADING, NAME, SITE, TAG, TEXT, TITLE
+from tests.isolation.world import BIO, CATEGORY, EVENT, FILENAME, HEADING, NAME, SITE, TAG, TEXT, TITLE
 
 # Callable without a token, each for a reason.
 PUBLIC_OPERATIONS = {
@@ -143,6 +143,7 @@ CALLS = {
     "GET /api/v1/profile": Call(200, shows=(NAME, BIO, SITE, CATEGORY)),
     "PATCH /api/v1/profile": Call(200, body={"timezone": "Europe/Vienna"}, shows=(NAME, BIO)),
     "GET /api/v1/usage": Call(200),
+    "GET /api/v1/events": Call(200, query={"after": 0}, shows=(EVENT,)),
     "POST /api/v1/documents": Call(202, form={"file": NEW_TEXT, "title": "Notes"}),
     "GET /api/v1/documents": Call(200, query={"limit": 2}, shows=(TITLE, FILENAME, TAG)),
     "GET /api/v1/documents/{document_id}": Call(200, HANDBOOK, shows=(TITLE, FILENAME, TAG)),

@@ -19,13 +19,16 @@ from apps.knowledge.embedding import current_embedder
 from apps.knowledge.models import Chunk, Correction, Document, Import, SkippedEntry, Source, Stage, Version
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
+from shared.tenancy.events import News, store_events
 from shared.tenancy.names import storage_path
 from shared.tenancy.scope import creator_scope
 
 # Made-up words: in none of the hub's own texts, in no other creator's.
 TITLE, FILENAME, TEXT, HEADING, TAG = "Quorvexa", "zibbolund", "fjordwhistle", "Ombrackett", "yarnspindle"
 NAME, BIO, SITE, CATEGORY, REASON = "Hextable", "plumcadence", "vostrugate", "kelpwander", "murkledove"
-WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON)
+# No event of the hub's has words in it; this one's show where it comes from.
+EVENT = "grumblefen"
+WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON, EVENT)
 
 CONTENT = f"{HEADING}\n\nThe {TEXT} is tuned twice a year. Nobody else may know how.\n".encode()
 
@@ -61,6 +64,7 @@ def build_acme(actor, email=""):
             coaching_categories=[CATEGORY],
         )
         entry = AuditEntry.objects.create(user_id=actor.user_id, action="view", reason=REASON, detail=TITLE)
+        store_events([News("document.changed", document.id, timezone.now(), f'{{"status":"{EVENT}"}}'.encode())])
         answer = CreatorAnswer.objects.create(
             key_hash=b"k" * 32,
             fingerprint=b"f" * 32,
