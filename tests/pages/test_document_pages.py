@@ -64,7 +64,7 @@ def test_a_cursor_that_was_made_up_is_refused(alices_pages, world):
 
 
 def test_older_documents_are_one_click_away(alices_pages, world, monkeypatch):
-    monkeypatch.setattr("apps.knowledge.pages.ROWS", 2)
+    monkeypatch.setattr("apps.knowledge.pages.listing.ROWS", 2)
     first = alices_pages.get("/documents?q=quorvexa")
 
     link = first.text.partition('hx-get="?')[2].partition('"')[0].replace("&amp;", "&")
@@ -141,7 +141,7 @@ def test_the_document_tells_its_steps(alices_pages, world):
 
     for step in ("Read the text", "Cut into passages", "Learn what it says", "Add to the index", "Try a search"):
         assert step in page
-    assert page.count('data-state="done"') == 5
+    assert page.count('data-state="done"') == 7
     assert "Search in it" in page
 
 
