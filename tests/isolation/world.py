@@ -84,9 +84,10 @@ def build_umbrella(actor):
     umbrella = World(actor.creator_id, actor.user_id, ("umbrella",), content)
     with creator_scope(actor.creator_id), transaction.atomic():
         words = ("Umbrella", "rain.txt", "Umbrellas", "wet")
-        _document(umbrella, "handbook", content, Document.Status.READY, words)
+        _, _, chunk = _document(umbrella, "handbook", content, Document.Status.READY, words)
         _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
+        umbrella.things["chunk"] = str(chunk.id)
         umbrella.things["import"] = str(Import.objects.create(filename="umbrellas.zip", state="done").id)
     return umbrella
 
