@@ -151,6 +151,20 @@ async def upload_document(
         return await run_as(who, upload.create, **upload.arguments)
 
 
+async def upload_archive(who: Asker, file: UploadedFile) -> Report:
+    """Store an archive and queue its unpacking, each of its files a document."""
+    async with stored_archive(who, file, tags=[]) as upload:
+        report: Report = await run_as(who, upload.create, **upload.arguments)
+        return report
+
+
+async def upload_version(who: Asker, document_id: UUID, file: UploadedFile | None) -> Document:
+    """Store a file and queue its processing as a new version of a document."""
+    async with stored_version(who, document_id, file) as upload:
+        document: Document = await run_as(who, upload.create, **upload.arguments)
+        return document
+
+
 async def remove_document(who: Asker, document_id: UUID) -> None:
     """Delete a document, its passages and its files."""
     for path in await run_as(who, delete_document, document_id=document_id):

@@ -13,6 +13,8 @@ from shared.security.fetching.urls import LONGEST_URL
 from shared.text import Label, SafeText, refuse_controls, visible_line, visible_text
 
 MOST_TAGS = 20
+# In characters.
+LONGEST_PASSAGE = 4000
 
 
 def _each_once(tags: list[str]) -> list[str]:
@@ -209,7 +211,7 @@ class PassageFilter(Schema):
 class PassageChange(Schema):
     """What may be changed; what is left out stays. `"text": null` brings back what was read from the file."""
 
-    text: Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(visible_text)] | None = None
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_PASSAGE), AfterValidator(visible_text)] | None = None
     hidden: bool | None = None
 
 

@@ -2,15 +2,23 @@
 
 from django.urls import path
 
-from apps.knowledge import pages
+from apps.knowledge.pages import document, listing, passages, searching, uploads
 
 app_name = "knowledge"
 
 urlpatterns = [
-    path("documents", pages.documents, name="documents"),
-    path("documents/<uuid:document_id>", pages.document, name="document"),
-    path("documents/<uuid:document_id>/row", pages.row, name="row"),
-    path("documents/<uuid:document_id>/content", pages.content, name="content"),
-    path("documents/<uuid:document_id>/delete", pages.delete, name="delete"),
-    path("search", pages.search, name="search"),
+    path("documents", uploads.documents, name="documents"),
+    path("documents/from-address", uploads.from_address, name="from_address"),
+    path("documents/imports/<uuid:import_id>", listing.import_row, name="import_row"),
+    path("documents/<uuid:document_id>", document.document, name="document"),
+    path("documents/<uuid:document_id>/row", listing.row, name="row"),
+    path("documents/<uuid:document_id>/content", document.content, name="content"),
+    path("documents/<uuid:document_id>/delete", document.delete, name="delete"),
+    path("documents/<uuid:document_id>/process-again", document.process_again, name="process_again"),
+    path("documents/<uuid:document_id>/cancel", document.cancel, name="cancel"),
+    path("documents/<uuid:document_id>/versions", document.new_version, name="new_version"),
+    path("documents/<uuid:document_id>/versions/<int:number>/restore", document.restore, name="restore"),
+    path("documents/<uuid:document_id>/passages", passages.passages, name="passages"),
+    path("documents/<uuid:document_id>/passages/<uuid:passage_id>", passages.change, name="passage"),
+    path("search", searching.search, name="search"),
 ]

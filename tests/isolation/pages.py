@@ -8,6 +8,9 @@ from tests.isolation.operations import Call, Id, Operation
 from tests.isolation.world import FILENAME, HEADING, TAG, TEXT, TITLE
 
 HANDBOOK = {"document_id": Id("handbook")}
+DRAFT = {"document_id": Id("draft")}
+PASSAGE = HANDBOOK | {"passage_id": Id("chunk")}
+EMPTY_ZIP = b"PK\x05\x06" + b"\x00" * 18
 NEW_TEXT = ("notes.txt", b"A new text that nobody has brought before.")
 QUESTION = {"q": "tuned twice a year"}
 
@@ -21,11 +24,26 @@ PAGES = {
         ("GET", Call(200, shows=(TITLE, FILENAME, TAG))),
         ("GET", Call(200, query={"q": "handbook", "status": "ready"}, shows=(TITLE,))),
         ("POST", Call(302, form={"file": NEW_TEXT})),
+        ("POST", Call(302, form={"file": ("notes.zip", EMPTY_ZIP)})),
     ],
+    "documents/from-address": [("POST", Call(302, form={"url": "https://example.com/notes.txt"}))],
+    "documents/imports/{import_id}": [("GET", Call(200, {"import_id": Id("import")}, shows=(FILENAME, HEADING)))],
     "documents/{document_id}": [("GET", Call(200, HANDBOOK, shows=(TITLE, FILENAME)))],
     "documents/{document_id}/row": [("GET", Call(200, HANDBOOK, shows=(TITLE,)))],
-    "documents/{document_id}/content": [("GET", Call(200, HANDBOOK, shows=(TEXT, HEADING)))],
+    "documents/{document_id}/content": [
+        ("GET", Call(200, HANDBOOK, shows=(TEXT, HEADING))),
+        ("GET", Call(200, HANDBOOK, query={"version": "1"}, shows=(TEXT, HEADING))),
+    ],
     "documents/{document_id}/delete": [("POST", Call(302, HANDBOOK))],
+    "documents/{document_id}/process-again": [("POST", Call(302, HANDBOOK))],
+    "documents/{document_id}/cancel": [("POST", Call(302, DRAFT))],
+    "documents/{document_id}/versions": [("POST", Call(302, HANDBOOK, form={"file": NEW_TEXT}))],
+    "documents/{document_id}/versions/{number}/restore": [("POST", Call(302, HANDBOOK | {"number": "1"}))],
+    "documents/{document_id}/passages": [("GET", Call(200, HANDBOOK, shows=(TITLE, TEXT, HEADING)))],
+    "documents/{document_id}/passages/{passage_id}": [
+        ("POST", Call(302, PASSAGE, form={"text": "It is tuned once a year.", "do": "save"})),
+        ("POST", Call(302, PASSAGE, form={"do": "hide"})),
+    ],
     "search": [
         ("GET", Call(200, query=QUESTION, shows=(TITLE,))),
         ("GET", Call(200, query=QUESTION | {"document": Id("handbook")}, shows=(TITLE,))),

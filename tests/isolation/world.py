@@ -92,9 +92,9 @@ def build_umbrella(actor):
     with creator_scope(actor.creator_id), transaction.atomic():
         words = ("Umbrella", "rain.txt", "Umbrellas", "wet")
         *_, chunk = _document(umbrella, "handbook", content, Document.Status.READY, words)
-        umbrella.things["chunk"] = str(chunk.id)
         _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
+        umbrella.things["chunk"] = str(chunk.id)
         umbrella.things["import"] = str(Import.objects.create(filename="umbrellas.zip", state="done").id)
     return umbrella
 

@@ -64,7 +64,7 @@ def test_a_cursor_that_was_made_up_is_refused(alices_pages, world):
 
 
 def test_older_documents_are_one_click_away(alices_pages, world, monkeypatch):
-    monkeypatch.setattr("apps.knowledge.pages.ROWS", 2)
+    monkeypatch.setattr("apps.knowledge.pages.listing.ROWS", 2)
     first = alices_pages.get("/documents?q=quorvexa")
 
     link = first.text.partition('hx-get="?')[2].partition('"')[0].replace("&amp;", "&")

@@ -51,6 +51,7 @@ class Hit:
     page: int | None
     heading: str
     seconds: int | None
+    media_type: str
     score: float
 
 
@@ -88,8 +89,9 @@ SELECT id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
  WHERE creator_id = %(creator)s AND id = ANY(%(ids)s) AND embedding IS NOT NULL
 """
 _PASSAGES = """
-SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading, c.seconds
+SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading, c.seconds, v.media_type
   FROM knowledge_chunk c JOIN knowledge_document d ON d.creator_id = c.creator_id AND d.id = c.document_id
+  JOIN knowledge_version v ON v.creator_id = c.creator_id AND v.id = c.version_id
  WHERE c.creator_id = %(creator)s AND c.id = ANY(%(ids)s)
 """
 

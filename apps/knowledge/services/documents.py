@@ -116,6 +116,12 @@ def list_versions(actor: Actor, *, document_id: UUID) -> list[Version]:
     return list(Version.objects.filter(document=document).order_by("-number"))
 
 
+def answering_version(actor: Actor, *, document_id: UUID) -> Version | None:
+    """The version that answers searches; None while none does. Raises `DocumentNotFound`."""
+    document = find_document(document_id)
+    return Version.objects.filter(document=document, number=document.live_version).first()
+
+
 def reprocess(actor: Actor, *, document_id: UUID) -> Document:
     """Process the stored file again. What answers now keeps answering until the new version is ready.
 

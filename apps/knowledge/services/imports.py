@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.knowledge.errors import ImportNotFound
@@ -22,6 +23,9 @@ _UNFINISHED = (Import.State.QUEUED, Import.State.RUNNING)
 MOST_FRUITLESS = 12
 # News of every so manieth entry: a page wants to see it move, not to be told a thousand times.
 _ENTRIES_A_WORD = 10
+# Long enough to read what an import left out, and few enough to ask for the entries of each.
+_RECENT = timedelta(hours=1)
+_MOST_RECENT = 5
 # Jobs of the queue that still will be, or are being, done.
 _ALIVE = "SELECT id FROM procrastinate_jobs WHERE id = ANY(%(jobs)s) AND status IN ('todo', 'doing')"
 
@@ -60,6 +64,13 @@ def get_import(actor: Actor, *, import_id: UUID) -> Report:
     if archive is None:
         raise ImportNotFound
     return _report(archive)
+
+
+def recent_imports(actor: Actor) -> list[Report]:
+    """The newest imports that are not at their end, or were not long ago."""
+    since = timezone.now() - _RECENT
+    wanted = Import.objects.filter(Q(state__in=_UNFINISHED) | Q(finished_at__gte=since))
+    return [_report(archive) for archive in wanted.order_by("-id")[:_MOST_RECENT]]
 
 
 def _report(archive: Import) -> Report:

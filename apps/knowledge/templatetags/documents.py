@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from apps.knowledge import media_types
+from apps.knowledge.presentation import count_places
 
 register = template.Library()
 
@@ -17,6 +18,12 @@ _KINDS = {media_type: suffixes[0].removeprefix(".") for media_type, suffixes in 
 def kind(media_type: str) -> str:
     """A few letters for an icon: "pdf", "docx"; "file" for what the hub cannot read."""
     return _KINDS.get(media_type, "file")
+
+
+@register.filter
+def places(media_type: str, number: int) -> str:
+    """How much there is of a document of this media type: "1 page", "12 slides"."""
+    return count_places(media_type, number)
 
 
 @register.filter

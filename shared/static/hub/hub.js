@@ -1,11 +1,11 @@
-// Sends files, follows documents over the websocket, and asks again by itself where the socket is down.
+// Follows documents over the websocket, and asks again by itself where the socket is down. `sending.js` sends files.
 // Names and sentences reach the page as textContent or as HTML that the server escaped; nothing else does.
 "use strict";
 
 (() => {
   const rows = document.getElementById("rows");
+  const imports = document.getElementById("imports");
   const progress = () => document.getElementById("progress");
-  const drop = document.getElementById("drop");
   const live = document.getElementById("live");
   const FINISHED = new Set(["ready", "failed", "cancelled"]);
 
@@ -69,7 +69,7 @@
 
   // Known rows in their place, new ones where they belong: ids grow with time, and the newest stands first.
   function place(content) {
-    for (const fresh of [...content.querySelectorAll(".row")]) {
+    for (const fresh of [...content.querySelectorAll(".row[data-document]")]) {
       const old = document.getElementById(fresh.id);
       if (old) {
         replaceRow(old, fresh);
@@ -80,6 +80,19 @@
         const older = [...rows.querySelectorAll(".row")].find((row) => row.dataset.document < fresh.dataset.document);
         rows.insertBefore(fresh, older ?? rows.querySelector(".more"));
       }
+    }
+  }
+
+  // What was unfolded stays so.
+  function placeImports(content) {
+    for (const fresh of [...content.querySelectorAll(".import")]) {
+      const old = document.getElementById(fresh.id);
+      const unfolded = old?.querySelector("details")?.open;
+      if (unfolded && fresh.querySelector("details")) fresh.querySelector("details").open = true;
+      if (old && old.dataset.state !== fresh.dataset.state && ["done", "failed"].includes(fresh.dataset.state)) {
+        announce(`${titleOf(fresh)}: ${fresh.querySelector(".state").textContent}`);
+      }
+      if (old) old.replaceWith(fresh); else imports.prepend(fresh);
     }
   }
 
@@ -121,14 +134,19 @@
     });
   }
 
+  function refreshImport(id) {
+    soon(`import-${id}`, async () => {
+      const html = await fetchPart(imports.dataset.rowUrl.replace("00000000-0000-0000-0000-000000000000", id));
+      if (html) placeImports(fragment(html));
+    });
+  }
+
   function refreshProgress() {
     soon("progress", async () => {
       const before = progress().dataset.status;
       await window.htmx.ajax("GET", progress().dataset.partUrl, { target: "#progress", swap: "outerHTML" });
       const after = progress()?.dataset.status;
       if (after !== before && FINISHED.has(after)) announce(document.querySelector("#facts .state").textContent);
-      // Buttons outside the part (search in it) belong to a finished document: show them without a reload by hand.
-      if (after !== before && after === "ready") location.reload();
     });
   }
 
@@ -138,6 +156,9 @@
       const html = await fetchPart(location.href);
       if (html !== null) merge(fragment(html));
     });
+    for (const row of imports?.querySelectorAll("[data-state=queued][data-import], [data-state=running][data-import]") ?? []) {
+      refreshImport(row.dataset.import);
+    }
     if (progress()) refreshProgress();
   }
 
@@ -202,6 +223,7 @@
       seq = event.seq;
       if (event.type === "document.changed") changed(event);
       if (event.type === "document.deleted") deleted(event);
+      if (event.type === "import.changed" && imports) refreshImport(event.id);
       // More was missed than the hub has kept.
       if (event.type === "reload") refreshAll();
     });
@@ -216,115 +238,6 @@
 
   if (rows || progress()) connect();
 
-  // --- sending files -----------------------------------------------------------------------------------------
-
-  const AT_ONCE = 3;
-  const queue = [];
-  let sending = 0;
-
-  function readable(bytes) {
-    return bytes >= 1048576 ? `${Math.round(bytes / 1048576)} MB` : `${Math.max(1, Math.round(bytes / 1024))} KB`;
-  }
-
-  function offer(files) {
-    for (const file of files) {
-      const item = document.getElementById("sending-item").content.firstElementChild.cloneNode(true);
-      item.querySelector("bdi").textContent = file.name;
-      item.querySelector("progress").setAttribute("aria-label", `Sending ${file.name}`);
-      document.getElementById("sending").append(item);
-      if (file.size > Number(drop.dataset.maxBytes)) {
-        refuse(item, `This file has ${readable(file.size)}; the limit is ${readable(Number(drop.dataset.maxBytes))}.`);
-      } else {
-        item.querySelector(".said").textContent = "Waiting";
-        queue.push({ file, item });
-        item.querySelector("button").onclick = () => {
-          queue.splice(queue.findIndex((entry) => entry.item === item), 1);
-          item.remove();
-        };
-      }
-    }
-    next();
-  }
-
-  function next() {
-    while (sending < AT_ONCE && queue.length) {
-      sending += 1;
-      const { file, item } = queue.shift();
-      send(file, item);
-    }
-  }
-
-  function refuse(item, sentence) {
-    item.classList.add("refused");
-    item.querySelector("progress").remove();
-    item.querySelector(".said").textContent = sentence;
-    const button = item.querySelector("button");
-    button.textContent = "Dismiss";
-    button.onclick = () => item.remove();
-    announce(`${item.querySelector("bdi").textContent}: ${sentence}`);
-  }
-
-  // XMLHttpRequest, because fetch still cannot tell how much of a body has gone.
-  function send(file, item) {
-    const request = new XMLHttpRequest();
-    const bar = item.querySelector("progress");
-    const said = item.querySelector(".said");
-    said.textContent = "Sending";
-    request.upload.addEventListener("progress", (step) => {
-      if (!step.lengthComputable) return;
-      bar.value = (100 * step.loaded) / step.total;
-      said.textContent = step.loaded < step.total ? `${Math.floor(bar.value)} %` : "Arrived, being checked";
-    });
-    request.addEventListener("load", () => {
-      if (signedOut(request.getResponseHeader("HX-Redirect"))) return;
-      if (request.status >= 200 && request.status < 300) {
-        item.remove();
-        place(fragment(request.responseText));
-      } else {
-        refuse(item, sentenceFor(request.status, parsed(request.responseText)));
-      }
-    });
-    request.addEventListener("error", () => refuse(item, sentenceFor(0, null)));
-    request.addEventListener("abort", () => item.remove());
-    request.addEventListener("loadend", () => { sending -= 1; next(); });
-    item.querySelector("button").onclick = () => request.abort();
-    const body = new FormData();
-    body.append("file", file);
-    request.open("POST", drop.action);
-    request.setRequestHeader("X-CSRFToken", drop.querySelector("[name=csrfmiddlewaretoken]").value);
-    request.setRequestHeader("HX-Request", "true");
-    request.setRequestHeader("Accept", "text/html, application/json");
-    request.send(body);
-  }
-
-  function prepareDrop() {
-    const input = document.getElementById("file");
-    let depth = 0;
-    drop.classList.add("scripted");
-    drop.querySelector(".open-chooser").addEventListener("click", () => input.click());
-    input.addEventListener("change", () => { offer([...input.files]); input.value = ""; });
-    drop.addEventListener("submit", (event) => { event.preventDefault(); offer([...input.files]); });
-    const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-    // The whole window accepts files: a near miss must not make the browser open the file instead of the page.
-    window.addEventListener("dragenter", (event) => {
-      if (carriesFiles(event)) { depth += 1; drop.classList.add("over"); }
-    });
-    window.addEventListener("dragleave", () => {
-      depth = Math.max(0, depth - 1);
-      if (!depth) drop.classList.remove("over");
-    });
-    window.addEventListener("dragover", (event) => { if (carriesFiles(event)) event.preventDefault(); });
-    window.addEventListener("drop", (event) => {
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      depth = 0;
-      drop.classList.remove("over");
-      offer([...event.dataTransfer.files]);
-    });
-  }
-
-  if (drop) prepareDrop();
-
   // --- answers of htmx that are not fragments -------------------------------------------------------------------
 
   document.body.addEventListener("htmx:afterSwap", (event) => {
@@ -336,4 +249,6 @@
     tell(sentenceFor(event.detail.xhr.status, parsed(event.detail.xhr.responseText)));
   });
   document.body.addEventListener("htmx:sendError", () => tell(sentenceFor(0, null)));
+
+  window.hub = { announce, fragment, parsed, place, placeImports, sentenceFor, signedOut };
 })();
