@@ -235,7 +235,7 @@ EVENTS_KEPT = get_env_value("EVENTS_KEPT", fallback=True)
 
 RATE_LIMIT_ROUTES = [
     (r"POST (/api/v1/auth)?/register/?", "register"),
-    (r"POST (/api/v1)?/documents(/import|/archive|/[^/]+/versions)?/?", "upload"),
+    (r"POST (/api/v1)?/documents(/import|/archive|/from-address|/[^/]+/versions)?/?", "upload"),
     (r"(GET|HEAD) (/api/v1)?/search/?", "search"),
 ]
 
