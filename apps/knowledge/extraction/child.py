@@ -122,9 +122,8 @@ def _reporter(say: Say) -> Callable[[int, int], None]:
 def _scale(width: float, height: float) -> float:
     """How many dots a point gets."""
     width, height = max(width, 1.0), max(height, 1.0)
-    return min(
-        DOTS_PER_INCH / _POINTS_PER_INCH, sqrt(MAX_PIXELS / (width * height)), _LONGEST_SIDE / max(width, height)
-    )
+    usual, longest = DOTS_PER_INCH / _POINTS_PER_INCH, _LONGEST_SIDE / max(width, height)
+    return min(usual, longest, sqrt(MAX_PIXELS / (width * height)))
 
 
 def _pgm(bitmap: Any) -> bytes:

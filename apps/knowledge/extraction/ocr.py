@@ -99,7 +99,8 @@ async def _draw(path: Path, first: int, memory_bytes: int) -> tuple[list[bytes],
 
 
 def _pictures(content: bytearray, first: int) -> tuple[list[bytes], int]:
-    pictures, place, total = [], 0, 0
+    pictures: list[bytes] = []
+    place = total = 0
     while place < len(content):
         end = content.index(b"\n", place)
         said = orjson.loads(content[place:end])

@@ -164,12 +164,12 @@ async def _run(job: dict[str, Any], memory_bytes: int, listener: Answer, given: 
             )
         ]
         try:
-            status, *_ = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    return Ending(status, bytes(complaints), watch.outgrown)
+    return Ending(watch.status, bytes(complaints), watch.outgrown)
 
 
 class _Watch:
@@ -178,9 +178,10 @@ class _Watch:
     def __init__(self, line: socket.socket, memory_bytes: int) -> None:
         self._line, self._limit = line, memory_bytes
         self.outgrown = False
+        self.status = 0
 
-    async def until_end(self) -> int:
-        """The status it ended with."""
+    async def until_end(self) -> None:
+        """Sets the status it ended with. Raises `ServerLost`."""
         loop, heard = asyncio.get_running_loop(), b""
         memory: asyncio.Task[None] | None = None
         try:
@@ -196,7 +197,7 @@ class _Watch:
         said = heard.split()
         if len(said) < 2:
             raise ServerLost
-        return int(said[1])
+        self.status = int(said[1])
 
     async def _watch_memory(self, pid: int) -> None:
         while True:

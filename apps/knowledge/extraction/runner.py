@@ -110,9 +110,9 @@ class _Document:
             case {"progress": [int(done), int(total)]} if self._done < done <= total <= MAX_PAGES:
                 self._done = done
                 self._progress(done, total)
-            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]} if (
-                "\0" not in text
-            ):
+            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]}:
+                if "\0" in text:  # no database column takes it
+                    raise ValueError
                 self._sections.append(Section(text, page, heading, seconds))
             case {"language": str(language)}:
                 self._language = language[:2]

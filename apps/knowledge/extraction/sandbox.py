@@ -21,7 +21,7 @@ MAPPED_HEADROOM_BYTES = 512 * 1024 * 1024
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _HERE = Path(__file__).resolve().parents[3]
 # What the readers are made of, and what the system's libraries look at. Nothing of the hub's own, and no /proc.
-_READABLE = (
+_READABLE: tuple[Path | str, ...] = (
     *(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
     _HERE / "apps",
     _HERE / "shared",

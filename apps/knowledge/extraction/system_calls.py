@@ -111,21 +111,19 @@ def refuse(*, programs: bool = False) -> bool:
     program = filter_program(platform.machine(), os.getpid(), programs=programs)
     code = ctypes.create_string_buffer(program)
     header = struct.pack("HL", len(program) // 8, ctypes.addressof(code))
-    return give_up_privileges() and (
-        _libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.create_string_buffer(header), 0, 0) == 0
-    )
+    return give_up_privileges() and _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header) == 0
 
 
 def give_up_privileges() -> bool:
     """Gain none any more by starting a program. Filter and Landlock both ask for it."""
-    return sys.platform == "linux" and _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    return sys.platform == "linux" and _prctl(_PR_SET_NO_NEW_PRIVS, 1) == 0
 
 
 def can_refuse() -> bool:
     """Whether this machine and its kernel have such a filter. Changes nothing: the kernel is given none to read."""
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
-    return _libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, None, 0, 0) == -1 and ctypes.get_errno() == _EFAULT
+    return _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER) == -1 and ctypes.get_errno() == _EFAULT
 
 
 def filter_program(machine: str, pid: int, *, programs: bool = False) -> bytes:
@@ -171,5 +169,6 @@ def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("HBBI", code, if_true, if_false, value)
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+def _prctl(option: int, value: int, pointed: bytes | None = None) -> int:
+    answer: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, pointed, 0, 0)
+    return answer
