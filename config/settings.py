@@ -226,6 +226,10 @@ CHANNEL_LAYERS = {
     }
 }
 
+# ---- Events
+
+EVENTS_KEPT = get_env_value("EVENTS_KEPT", fallback=True)
+
 # ---- Limits: routes with a limit of their own; every other has the default. First match counts.
 # Sign-in is counted by the doors, since the pair of address and account stands in the body.
 
@@ -302,7 +306,7 @@ MAX_UPLOAD_BYTES = get_env_value("MAX_UPLOAD_BYTES", fallback=True)
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # Addresses that take files; every other takes no more than the line above.
-UPLOAD_PATHS = ("/api/v1/documents", "/api/v1/documents/archive", "/documents")
+UPLOAD_ROUTE = r"(/api/v1)?/documents(/archive|/[0-9a-f-]{36}/versions)?"
 UPLOAD_BODY_BYTES = MAX_UPLOAD_BYTES + 64 * 1024  # the form's fields and its frame
 MEDIA_ROOT = DATA_DIR / "media"
 STATIC_URL = "/static/"

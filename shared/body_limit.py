@@ -1,5 +1,6 @@
 """Stop a body that is too large while it arrives, before anything of it is kept."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ type Send = Callable[[Message], Awaitable[None]]
 
 def body_limit(path: str) -> int:
     """How many bytes a request to this path may have."""
-    uploads = path.rstrip("/") in settings.UPLOAD_PATHS
+    uploads = re.fullmatch(settings.UPLOAD_ROUTE, path.rstrip("/")) is not None
     return int(settings.UPLOAD_BODY_BYTES if uploads else settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from apps.accounts import services
 from apps.accounts.models import User
 from apps.accounts.services import Credentials, InvalidCredentials, TokenProof
-from shared.exceptions import ValidationFailed
+from shared.exceptions import NotAuthenticated, ValidationFailed
 from shared.http import is_api
 from shared.security.passwords import hash_password, verify_password
 from shared.security.tokens import Claims, TokenInvalid, verify_access_token
@@ -20,6 +20,8 @@ from shared.tenancy.actor import Asker
 from shared.tenancy.live import Listening
 from shared.tenancy.reads import confirm_actor
 from shared.tenancy.run import run_global
+
+_BEARER_SUBPROTOCOL = "bearer."
 
 
 async def authenticate(request: HttpRequest) -> Asker | None:
@@ -37,14 +39,23 @@ async def authenticate(request: HttpRequest) -> Asker | None:
 
 
 class _Doorkeeper:
-    """Who may listen: by session cookie, or by bearer token for clients that can set a header."""
+    """Who may listen: by bearer token in a header or as a subprotocol, or by session cookie."""
 
     async def admit(self, scope: Mapping[str, Any]) -> Listening | None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if claims := claims_of(headers.get(b"authorization", "")):
-            return Listening(await confirm_actor(claims), TokenProof(claims))
+        claims = claims_of(headers.get(b"authorization", "")) or _offered_claims(scope["subprotocols"])
+        if claims is not None:
+            return await self.admit_claims(claims)
         key = _session_key(headers.get(b"cookie", ""))
-        return await run_global(services.load_session_listening, key=key) if key else None
+        if key is None:
+            return None
+        listening = await run_global(services.load_session_listening, key=key)
+        if listening is None:
+            raise NotAuthenticated
+        return listening
+
+    async def admit_claims(self, claims: Claims) -> Listening:
+        return Listening(await confirm_actor(claims), TokenProof(claims))
 
     async def still_admitted(self, listening: Sequence[Listening]) -> Sequence[Listening | None]:
         return await run_global(services.still_listening, listening=listening)
@@ -96,6 +107,14 @@ def claims_of(header: str) -> Claims | None:
     if scheme.lower() != "bearer":
         raise TokenInvalid
     return verify_access_token(token.strip())
+
+
+def _offered_claims(subprotocols: Sequence[str]) -> Claims | None:
+    """What the token among a websocket's subprotocols states: a browser can set no header, but can offer these."""
+    for name in subprotocols:
+        if name.startswith(_BEARER_SUBPROTOCOL):
+            return verify_access_token(name.removeprefix(_BEARER_SUBPROTOCOL))
+    return None
 
 
 def _session_key(cookie_header: str) -> str | None:

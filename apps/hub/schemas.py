@@ -71,3 +71,12 @@ class UsageOut(Out):
     passages: int
     bytes: int
     quota_bytes: int | None
+
+
+EventNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+# A stream has no model; this is what the API's description says of it.
+EVENTS_ANSWER = {
+    "description": "Events: `id` is the number, `data` is `{seq, type, id, at, data}` as JSON.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}

@@ -40,12 +40,9 @@ class PassageNotFound(NotFound):
 
 
 class ContentElsewhere(Conflict):
-    """Another document has this content already."""
+    """Another document has this content already. Delete one of the two first."""
 
     code = "content_elsewhere"
-
-    def __init__(self, document_id: str) -> None:
-        super().__init__(f"Another document has this content already: {document_id}. Delete one of the two first.")
 
 
 class ContentMissing(NotFound):

@@ -24,6 +24,7 @@ from apps.knowledge.services.documents import get_document, list_documents, list
 from shared.exceptions import HubError
 from shared.security.rate_limiter import limiter
 from shared.tenancy.actor import Actor, Role
+from shared.tenancy.events import newest_seq_in_transaction
 from shared.tenancy.pages import creator_page
 from shared.tenancy.run import run_as
 from shared.text import clean_line
@@ -180,16 +181,18 @@ async def _count_upload(actor: Actor) -> None:
 async def _load[R](request: HttpRequest, service: Callable[..., R], /, **arguments: Any) -> tuple[dict[str, Any], R]:
     """The frame of a page and what it shows, in one visit of the database."""
 
-    def both(actor: Actor) -> tuple[Me, R]:
-        return who_am_i(actor), service(actor, **arguments)
+    def everything(actor: Actor) -> tuple[Me, int, R]:
+        # The number before the rows: they show at least what events up to it tell of.
+        return who_am_i(actor), newest_seq_in_transaction(), service(actor, **arguments)
 
     actor: Actor = request.actor
-    me, result = await run_as(actor, both)
+    me, event_seq, result = await run_as(actor, everything)
     may_edit = actor.role.at_least(Role.EDITOR)
     frame = {
         "actor": actor,
         "creator_name": me.creator.display_name,
         "user_email": me.user.email,
+        "event_seq": event_seq,
         "section": "documents",
         "can_upload": may_edit,
         "can_delete": may_edit,

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import structlog
-from asgiref.sync import sync_to_async
 
 from apps.accounts.services import list_creator_ids
 from apps.knowledge import storage
@@ -13,7 +12,6 @@ from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.commands import OPERATOR
 from shared.tenancy.run import run_as, run_global
-from shared.tenancy.scope import creator_scope
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +42,10 @@ async def remove_unclaimed_files() -> int:
     """Delete each stored file that no version names and that has had the time to be named; returns how many."""
     removed = 0
     async for actor in _every_creator():
-        with creator_scope(actor.creator_id):
-            old = await sync_to_async(storage.files_older_than, thread_sensitive=False)(UNCLAIMED_AFTER)
+        old = await storage.on_thread(actor, storage.files_older_than, UNCLAIMED_AFTER)
         claimed = await run_as(actor, claimed_paths, paths=old) if old else set()
         for path in set(old) - claimed:
-            with creator_scope(actor.creator_id):
-                await sync_to_async(storage.remove, thread_sensitive=False)(path)
+            await storage.on_thread(actor, storage.remove, path)
             log.warning("unclaimed_file_removed", creator_id=str(actor.creator_id), path=path)
             removed += 1
     return removed

@@ -113,6 +113,8 @@ REGISTRY: tuple[Variable, ...] = (
     _limit("LIMIT_UPLOAD", "20/60", "Uploads by an address, by a user, for a creator."),
     _limit("LIMIT_SEARCH", "100/60", "Searches by an address, by a user, for a creator."),
     _limit("LIMIT_DEFAULT", "300/60", "Everything else by an address, by a user, for a creator."),
+    # Events
+    Variable("EVENTS_KEPT", kinds.whole(100, 1_000_000), "2000", "Events that are kept for each creator; a client that has missed more is told to load everything anew."),
     # Embedding and extraction
     Variable("EMBEDDING_URL", HTTP, None, "An OpenAI-compatible endpoint to embed with, instead of the model that comes along."),
     Variable("EMBEDDING_MODEL", kinds.text(), None, "The model's name at EMBEDDING_URL."),

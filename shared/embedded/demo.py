@@ -28,7 +28,7 @@ OWN_QUESTIONS = (
     "confidentiality notes employer",
 )
 KEPT = PROJECT_ROOT / ".hub" / "demo.json"
-STAGES = ("extract", "chunk", "embed", "index", "verify")
+STAGES = ("store", "scan", "extract", "chunk", "embed", "index", "verify")
 BAR_WIDTH = 20
 POLL_SECONDS = 0.3
 PATIENCE_SECONDS = 5

@@ -87,3 +87,34 @@ class Revision(BaseTenantModel):
 
     def __str__(self) -> str:
         return f"revision {self.number}"
+
+
+class EventCounter(BaseTenantModel):
+    """The number of a creator's newest event. Whoever counts it up holds it until the transaction ends."""
+
+    last = models.BigIntegerField()
+
+    class Meta(BaseTenantModel.Meta):
+        constraints = [models.UniqueConstraint(fields=["creator"], name="event_counter_once_per_creator")]
+
+    def __str__(self) -> str:
+        return f"events up to {self.last}"
+
+
+class Event(BaseTenantModel):
+    """Something that happened to a creator's things, under the creator's next number. Old ones are trimmed.
+
+    Ids, states and numbers only. See docs/decisions/0008-events.md.
+    """
+
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=64)
+    subject = models.UUIDField()
+    at = models.DateTimeField()
+    data = models.JSONField()
+
+    class Meta(BaseTenantModel.Meta):
+        constraints = [models.UniqueConstraint(fields=["creator", "seq"], name="event_seq_once_per_creator")]
+
+    def __str__(self) -> str:
+        return f"event {self.seq}: {self.type}"

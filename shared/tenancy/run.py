@@ -5,15 +5,16 @@ where the two meet. See docs/decisions/0002-sync-services-one-hop.md.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from functools import partial
 from inspect import iscoroutinefunction
 from threading import BoundedSemaphore
 from typing import Any, Concatenate, Protocol
 from uuid import UUID
 
+import orjson
 import structlog
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
@@ -23,14 +24,19 @@ from django.utils import timezone
 
 from shared.exceptions import DatabaseBusy
 from shared.tenancy.actor import Actor, Asker
+from shared.tenancy.events import Envelope, News, store_events
 from shared.tenancy.names import group_name
 from shared.tenancy.reads import confirm_in_transaction
 from shared.tenancy.scope import creator_scope
 
 log = structlog.get_logger(__name__)
 
-_ANNOUNCE_SECONDS = 2.0  # news that Redis does not take by then is dropped: a page reads the rows anyway
-_news: ContextVar[list[tuple[str, dict[str, Any]]] | None] = ContextVar("news", default=None)
+# What Redis does not take by then is left to those who listen: they notice that a number is missing.
+_TELL_SECONDS = 2.0
+# Of more events at a time only the last one's number is told, and whoever listens reads them.
+_MOST_TOLD = 100
+_news: ContextVar[list[News] | None] = ContextVar("news", default=None)
+_telling: set[asyncio.Task[None]] = set()
 
 
 class Hop(Protocol):
@@ -114,61 +120,73 @@ async def run_as[**P, R](
     """Run `service(actor, ...)` for the actor's creator, in one transaction, on a database thread.
 
     Claims of a token become an actor in that same transaction, or raise `TokenInvalid` (401) before the service runs.
-    The scope is open around the transaction, so that what runs on commit still has it. News that the service
-    announced goes out after the commit; when it fails, nothing was written and nothing is announced.
+    The scope is open around the transaction, so that what runs on commit still has it. What the service announced is
+    stored in the transaction and told after its commit, whether or not somebody still waits for the result.
     """
     if iscoroutinefunction(service):
         raise TypeError("a service is synchronous; this one would never have run")
+    loop = asyncio.get_running_loop()
 
     def call() -> R:
-        return service(confirm_in_transaction(who), *args, **kwargs)
+        with _collecting_news() as news, transaction.atomic():
+            result = service(confirm_in_transaction(who), *args, **kwargs)
+            events = store_events(news) if news else []
+        if events:
+            with suppress(RuntimeError):  # the loop has ended, and nobody in it listens
+                loop.call_soon_threadsafe(_tell, who.creator_id, events)
+        return result
 
     with creator_scope(who.creator_id):
-        return await _in_one_transaction(call)
+        return await database_hop()(call)
 
 
 async def run_global[**P, R](service: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a service that belongs to no creator: sign-in, probes, the queue. Tenant tables refuse it."""
     if iscoroutinefunction(service):
         raise TypeError("a service is synchronous; this one would never have run")
-    return await _in_one_transaction(partial(service, *args, **kwargs))
+
+    def call() -> R:
+        with transaction.atomic():
+            return service(*args, **kwargs)
+
+    return await database_hop()(call)
 
 
-async def _in_one_transaction[R](call: Callable[[], R]) -> R:
-    news: list[tuple[str, dict[str, Any]]] = []
+@contextmanager
+def _collecting_news() -> Iterator[list[News]]:
+    news: list[News] = []
     token = _news.set(news)
     try:
-        result = await database_hop()(lambda: _atomically(call))
+        yield news
     finally:
         _news.reset(token)
-    if news:
-        await _deliver(news)
-    return result
-
-
-def _atomically[R](call: Callable[[], R]) -> R:
-    with transaction.atomic():
-        return call()
 
 
 def announce(kind: str, subject: UUID, /, **data: Any) -> None:
-    """Tell the creator's open pages that something changed, once the transaction has committed.
+    """Tell the creator's open pages and clients that something changed, once the transaction has committed.
 
     Ids, states and numbers only, no text of the creator's: a page that wants more asks, and is checked again.
     """
     news = _news.get()
     if news is None:
         raise RuntimeError("announce() is for services: call the service through run_as()")
-    event = {"type": kind, "id": str(subject), "at": timezone.now().isoformat(), "data": data}
-    news.append((group_name("events"), event))
+    news.append(News(kind, subject, timezone.now(), orjson.dumps(data)))
 
 
-async def _deliver(news: list[tuple[str, dict[str, Any]]]) -> None:
-    layer = get_channel_layer()
+def _tell(creator_id: UUID, events: Sequence[Envelope]) -> None:
+    """Tell every process, in a task of its own: it ends neither with a request nor because nobody holds it."""
+    task = asyncio.get_running_loop().create_task(_deliver(creator_id, events))
+    _telling.add(task)
+    task.add_done_callback(_telling.discard)
+
+
+async def _deliver(creator_id: UUID, events: Sequence[Envelope]) -> None:
+    told = [(event.seq, event.text) for event in events] if len(events) <= _MOST_TOLD else []
+    message = {"type": "hub.events", "last": events[-1].seq, "events": told}
     try:
-        async with asyncio.timeout(_ANNOUNCE_SECONDS):
-            for group, event in news:
-                await layer.group_send(group, {"type": "hub.event", "event": event})
+        with creator_scope(creator_id):
+            async with asyncio.timeout(_TELL_SECONDS):
+                await get_channel_layer().group_send(group_name("events"), message)
     except Exception as error:
-        # The rows are committed and true; live news is a convenience and may be lost with Redis.
-        log.warning("announce_failed", error=type(error).__name__, events=len(news))
+        # They are stored: whoever listens finds them a little later.
+        log.warning("telling_failed", error=type(error).__name__, events=len(events))

@@ -15,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from config.api import api
-from tests.isolation.world import BIO, CATEGORY, FILENAME, HEADING, NAME, SITE, TAG, TEXT, TITLE
+from tests.isolation.world import BIO, CATEGORY, EVENT, FILENAME, HEADING, NAME, SITE, TAG, TEXT, TITLE
 
 # Callable without a token, each for a reason.
 PUBLIC_OPERATIONS = {
@@ -64,14 +64,14 @@ def _leaves(value):
         yield value
 
 
-def _filled(value, things):
+def filled(value, things):
     """The same, with the ids of things in the place of their names."""
     if isinstance(value, Id):
         return things[value.thing]
     if isinstance(value, dict):
-        return {key: _filled(part, things) for key, part in value.items()}
+        return {key: filled(part, things) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_filled(part, things) for part in value]
+        return [filled(part, things) for part in value]
     return value
 
 
@@ -94,24 +94,24 @@ class Operation:
     def send(self, client, call, things, **headers):
         """Send the call, with `things` for its ids, through Django's test client."""
         path = self.path
-        for name, value in _filled(call.path, things).items():
+        for name, value in filled(call.path, things).items():
             path = path.replace("{" + name + "}", quote(str(value), safe=""))
         if call.query:
-            path += "?" + urlencode(_filled(call.query, things), doseq=True)
+            path += "?" + urlencode(filled(call.query, things), doseq=True)
         content, content_type = _encoded(call, things)
         return client.generic(self.method, path, content, content_type, headers=headers)
 
 
 def _encoded(call, things):
     if call.form is not None:
-        form = _filled(call.form, things)
+        form = filled(call.form, things)
         files = {
             name: SimpleUploadedFile(*value) if isinstance(value, list) and isinstance(value[-1], bytes) else value
             for name, value in form.items()
         }
         return encode_multipart(BOUNDARY, files), MULTIPART_CONTENT
     if call.body is not None:
-        return json.dumps(_filled(call.body, things)), "application/json"
+        return json.dumps(filled(call.body, things)), "application/json"
     return b"", "application/octet-stream"
 
 
@@ -143,6 +143,7 @@ CALLS = {
     "GET /api/v1/profile": Call(200, shows=(NAME, BIO, SITE, CATEGORY)),
     "PATCH /api/v1/profile": Call(200, body={"timezone": "Europe/Vienna"}, shows=(NAME, BIO)),
     "GET /api/v1/usage": Call(200),
+    "GET /api/v1/events": Call(200, query={"after": 0}, shows=(EVENT,)),
     "POST /api/v1/documents": Call(202, form={"file": NEW_TEXT, "title": "Notes"}),
     "GET /api/v1/documents": Call(200, query={"limit": 2}, shows=(TITLE, FILENAME, TAG)),
     "GET /api/v1/documents/{document_id}": Call(200, HANDBOOK, shows=(TITLE, FILENAME, TAG)),
@@ -151,6 +152,14 @@ CALLS = {
     "GET /api/v1/documents/{document_id}/content": Call(200, HANDBOOK, shows=(TEXT, HEADING)),
     "GET /api/v1/documents/{document_id}/stages": Call(200, HANDBOOK),
     "GET /api/v1/documents/{document_id}/versions": Call(200, HANDBOOK),
+    "POST /api/v1/documents/{document_id}/versions": Call(202, HANDBOOK, form={"file": NEW_TEXT}, shows=(TITLE,)),
+    "POST /api/v1/documents/{document_id}/versions/{number}/restore": Call(
+        200, {**HANDBOOK, "number": 1}, shows=(TITLE,)
+    ),
+    "GET /api/v1/documents/{document_id}/passages": Call(200, HANDBOOK, shows=(TEXT, HEADING)),
+    "PATCH /api/v1/documents/{document_id}/passages/{passage_id}": Call(
+        200, {**HANDBOOK, "passage_id": Id("chunk")}, body={"hidden": True}, shows=(TEXT,)
+    ),
     "POST /api/v1/documents/{document_id}/reprocess": Call(202, BROKEN, shows=(TITLE,)),
     "POST /api/v1/documents/{document_id}/cancel": Call(200, DRAFT, shows=(TITLE,)),
     "POST /api/v1/documents/import": Call(202, body={"url": "https://example.com/notes.txt", "refresh_hours": 24}),

@@ -8,7 +8,7 @@ from asgiref.testing import ApplicationCommunicator
 class Socket(ApplicationCommunicator):
     """One connection, from the handshake on."""
 
-    def __init__(self, application, path, headers):
+    def __init__(self, application, path, headers, subprotocols=()):
         address, _, query = path.partition("?")
         super().__init__(
             application,
@@ -18,7 +18,7 @@ class Socket(ApplicationCommunicator):
                 "path": address,
                 "query_string": query.encode(),
                 "headers": list(headers),
-                "subprotocols": [],
+                "subprotocols": list(subprotocols),
                 "client": ("127.0.0.1", 5000),
                 "server": ("127.0.0.1", 80),
             },
@@ -32,10 +32,12 @@ class Socket(ApplicationCommunicator):
         await self.send_input({"type": "websocket.connect"})
         answer = await self.receive_output(timeout=10)
         if answer["type"] == "websocket.accept":
+            self.subprotocol = answer["subprotocol"]
             if await self.receive_nothing(timeout=0.1):
                 return True, None
             answer = await self.receive_output(timeout=5)
             assert answer["type"] == "websocket.close", answer
+        self.reason = answer.get("reason")
         return False, answer["code"]
 
     async def send_text(self, text):

@@ -85,9 +85,9 @@ def test_the_list_of_documents_finds_none_of_acmes_either(client, mallory, acme_
 
 COPIES = """
 INSERT INTO knowledge_chunk (id, creator_id, document_id, version_id, position, text, page, heading, tokens, lexemes,
-                             lexeme_count, embedding)
+                             lexeme_count, embedding, source, occurrence, edited, hidden)
 SELECT gen_random_uuid(), creator_id, document_id, version_id, position + n, text || ' ' || n, page, heading, tokens,
-       lexemes, lexeme_count, embedding
+       lexemes, lexeme_count, embedding, md5(text || ' ' || n)::uuid, 0, false, false
   FROM knowledge_chunk, generate_series(1, 999) n WHERE id = %s
 """
 

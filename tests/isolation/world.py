@@ -16,16 +16,19 @@ from django.utils import timezone
 from apps.accounts.models import AuditEntry
 from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
-from apps.knowledge.models import Chunk, Document, Import, SkippedEntry, Source, Stage, Version
+from apps.knowledge.models import Chunk, Correction, Document, Import, SkippedEntry, Source, Stage, Version
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
+from shared.tenancy.events import News, store_events
 from shared.tenancy.names import storage_path
 from shared.tenancy.scope import creator_scope
 
 # Made-up words: in none of the hub's own texts, in no other creator's.
 TITLE, FILENAME, TEXT, HEADING, TAG = "Quorvexa", "zibbolund", "fjordwhistle", "Ombrackett", "yarnspindle"
 NAME, BIO, SITE, CATEGORY, REASON = "Hextable", "plumcadence", "vostrugate", "kelpwander", "murkledove"
-WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON)
+# No event of the hub's has words in it; this one's show where it comes from.
+EVENT = "grumblefen"
+WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON, EVENT)
 
 CONTENT = f"{HEADING}\n\nThe {TEXT} is tuned twice a year. Nobody else may know how.\n".encode()
 
@@ -61,6 +64,7 @@ def build_acme(actor, email=""):
             coaching_categories=[CATEGORY],
         )
         entry = AuditEntry.objects.create(user_id=actor.user_id, action="view", reason=REASON, detail=TITLE)
+        store_events([News("document.changed", document.id, timezone.now(), f'{{"status":"{EVENT}"}}'.encode())])
         answer = CreatorAnswer.objects.create(
             key_hash=b"k" * 32,
             fingerprint=b"f" * 32,
@@ -71,6 +75,9 @@ def build_acme(actor, email=""):
         Source.objects.create(document=document, url=f"https://{SITE}.example/handbook.txt", etag=TEXT)
         archive = Import.objects.create(filename=f"{FILENAME}.zip", state="done", tags=[TAG])
         skipped = SkippedEntry.objects.create(archive=archive, position=0, name=HEADING, code="entry_taken")
+        original = source_of(f"{TEXT} as it was read")
+        correction = Correction.objects.create(document=document, source=original, original=TEXT, text=HEADING)
+    acme.things |= {"correction": str(correction.id)}
     acme.things |= {"import": str(archive.id), "skippedentry": str(skipped.id)}
     acme.things |= {"version": str(version.id), "chunk": str(chunk.id), "profile": str(profile.id)}
     acme.things |= {"auditentry": str(entry.id), "creatoranswer": str(answer.id), "document": str(document.id)}
@@ -84,7 +91,8 @@ def build_umbrella(actor):
     umbrella = World(actor.creator_id, actor.user_id, ("umbrella",), content)
     with creator_scope(actor.creator_id), transaction.atomic():
         words = ("Umbrella", "rain.txt", "Umbrellas", "wet")
-        _document(umbrella, "handbook", content, Document.Status.READY, words)
+        *_, chunk = _document(umbrella, "handbook", content, Document.Status.READY, words)
+        umbrella.things["chunk"] = str(chunk.id)
         _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
         umbrella.things["import"] = str(Import.objects.create(filename="umbrellas.zip", state="done").id)

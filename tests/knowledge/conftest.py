@@ -127,3 +127,15 @@ def unpack(send: Any, client: Client) -> Callable[..., Any]:
         return client.get(f"/api/v1/imports/{response.json()['id']}", headers=person.headers).json()
 
     return call
+
+
+@pytest.fixture
+def bring_version(client: Client) -> Callable[..., Any]:
+    """New content for a document, through the API: `bring_version(alice, document, b"text")`."""
+
+    def call(person: Person, document: Any, content: bytes, name: str = "shop.md", **headers: str) -> Any:
+        form = {"file": SimpleUploadedFile(name, content)}
+        url = f"/api/v1/documents/{document.id}/versions"
+        return client.post(url, form, headers={**person.headers, **headers})
+
+    return call

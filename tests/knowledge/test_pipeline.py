@@ -9,6 +9,7 @@ from django.db import OperationalError
 
 from apps.knowledge import embedding, operations, pipeline, tasks
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
+from apps.knowledge.extraction import ocr
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.models import Chunk, Document, Stage, Version
 from apps.knowledge.services import ledger, passages, switching
@@ -30,7 +31,11 @@ pytestmark = pytest.mark.django_db
         (b"--- *** ---", "marks.txt", "empty"),
     ],
 )
-def test_a_document_that_cannot_be_read_fails_with_one_sentence(client, alice, bring, process, content, name, code):
+def test_a_document_that_cannot_be_read_fails_with_one_sentence(
+    client, alice, bring, process, monkeypatch, content, name, code
+):
+    monkeypatch.setattr(ocr, "is_possible", lambda media_type: False)
+
     document = process(alice.actor, bring(alice, content, name))
 
     assert (document.status, document.failure_code) == ("failed", code)

@@ -11,16 +11,26 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from structlog.testing import capture_logs
 
+from apps.accounts.models import Creator
 from shared.exceptions import NotAuthenticated, ServiceUnavailable
 from shared.tenancy import live
 from shared.tenancy.ids import uuid7
 from shared.tenancy.live import Listening, ReaderTooSlow, rooms
 from shared.tenancy.names import group_name
+from shared.tenancy.run import announce, run_as
 from shared.tenancy.scope import creator_scope
 from tests.tenancy.gate import until
 from tests.tenancy.tools import actor_of
 
+pytestmark = pytest.mark.django_db(transaction=True)
 ALICES, MALLORYS = uuid7(), uuid7()
+
+
+@pytest.fixture(autouse=True)
+def creators(transactional_db):
+    """They have the same ids in every test."""
+    for creator_id in (ALICES, MALLORYS):
+        Creator.objects.create(id=creator_id, display_name="Somebody's")
 
 
 class Listener:
@@ -28,17 +38,18 @@ class Listener:
 
     def __init__(self, creator=ALICES, *, takes=True):
         self.listening = Listening(actor_of(creator), uuid7())
+        self.seq = None
         self.takes, self.heard, self.closed, self.others = takes, [], None, ()
 
-    async def deliver(self, text):
+    async def deliver(self, event):
         if not self.takes:
             await asyncio.Event().wait()
-        self.heard.append(json.loads(text)["number"])
+        self.heard.append(json.loads(event.text)["data"]["number"])
 
     async def turn_out(self, error):
         self.closed = error
         self.heard_by_others = [list(other.heard) for other in self.others]
-        rooms().leave(self, "events")
+        rooms().leave(self)
 
 
 class Keeper:
@@ -66,7 +77,7 @@ async def keeper(monkeypatch):
     yield made
     for room in list(rooms()._rooms.values()):
         for listener in list(room.listeners):
-            rooms().leave(listener, "events")
+            rooms().leave(listener)
     await asyncio.gather(*rooms()._closing)
     assert get_channel_layer()._get_layer().channels == {}  # nothing is kept of a room
 
@@ -85,7 +96,10 @@ def subscribed(monkeypatch):
 
 
 async def joined(*listeners):
-    await asyncio.gather(*(rooms().join(listener, "events") for listener in listeners))
+    await asyncio.gather(*(rooms().join(listener) for listener in listeners))
+    for listener in listeners:
+        rooms().begin(listener)
+    await until(lambda: all(room.listeners == room._caught_up for room in rooms()._rooms.values()))
     return listeners
 
 
@@ -107,7 +121,7 @@ def channel_of_news():
 
 async def tell(*numbers, creator=ALICES):
     for number in numbers:
-        await send({"type": "hub.event", "event": {"number": number}}, creator)
+        await run_as(actor_of(creator), lambda actor, number=number: announce("told", uuid7(), number=number))
 
 
 async def test_all_of_a_creators_sockets_share_a_subscription_and_a_question(keeper, subscribed):
@@ -123,18 +137,6 @@ async def test_all_of_a_creators_sockets_share_a_subscription_and_a_question(kee
     assert mallorys.heard == [2]
 
 
-async def test_another_kind_of_news_has_a_room_of_its_own(keeper):
-    listens, elsewhere = Listener(), Listener()
-    await rooms().join(elsewhere, "jobs")
-    await joined(listens)
-    await tell(1)
-    await until(lambda: listens.heard == [1])
-    rooms().leave(elsewhere, "jobs")
-
-    assert keeper.asked == [1]
-    assert elsewhere.heard == []
-
-
 async def test_what_comes_during_a_question_is_asked_about_once_and_passed_on_in_order(keeper):
     (one,) = await joined(Listener())
     keeper.may_answer.clear()
@@ -142,7 +144,7 @@ async def test_what_comes_during_a_question_is_asked_about_once_and_passed_on_in
     await until(lambda: keeper.asked)
     await tell(2, 3, 4)
     (room,) = rooms()._rooms.values()
-    await until(lambda: room._events.qsize() == 3)
+    await until(lambda: room._nudges.qsize() == 3)
     keeper.may_answer.set()
 
     await until(lambda: one.heard == [1, 2, 3, 4])
@@ -217,7 +219,7 @@ async def test_one_that_fails_at_its_news_is_closed_alone(keeper, monkeypatch):
 
 
 async def test_one_whose_sending_is_cancelled_does_not_silence_the_room(keeper, monkeypatch):
-    async def cancelled(text):
+    async def cancelled(event):
         raise asyncio.CancelledError
 
     bad, other = await joined(Listener(), Listener())
@@ -287,10 +289,10 @@ async def test_the_last_to_leave_ends_the_subscription_and_the_next_begins_anoth
     first, last = await joined(Listener(), Listener())
     (room,) = rooms()._rooms.values()
     channels = channel_of_news(), room._channel
-    rooms().leave(first, "events")
+    rooms().leave(first)
     assert rooms()._closing == set()
     assert subscriptions(*channels) == 2
-    rooms().leave(last, "events")
+    rooms().leave(last)
     await asyncio.gather(*rooms()._closing)
     assert (rooms()._rooms, rooms()._checking) == ({}, None)
     await until(lambda: subscriptions(*channels) == 0)
@@ -308,7 +310,7 @@ async def test_a_subscription_that_fails_leaves_nobody_in_a_room_and_the_next_ma
 
     with monkeypatch.context() as patch:
         patch.setattr(get_channel_layer(), "group_add", away, raising=False)
-        everybody = (rooms().join(Listener(), "events") for _ in range(2))
+        everybody = (rooms().join(Listener()) for _ in range(2))
         failed = await asyncio.gather(*everybody, return_exceptions=True)
     assert [type(error) for error in failed] == [ConnectionError] * 2
     assert (rooms()._rooms, rooms()._checking) == ({}, None)
@@ -320,10 +322,11 @@ async def test_a_subscription_that_fails_leaves_nobody_in_a_room_and_the_next_ma
 
 async def test_one_that_goes_while_the_room_opens_leaves_it_to_the_others(keeper):
     goes, stays = Listener(), Listener()
-    joining = [asyncio.create_task(rooms().join(one, "events")) for one in (goes, stays)]
+    joining = [asyncio.create_task(rooms().join(one)) for one in (goes, stays)]
     await asyncio.sleep(0)  # both wait for the subscription
     joining[0].cancel()
     await asyncio.gather(*joining, return_exceptions=True)
+    rooms().begin(stays)
     await tell(1)
     await until(lambda: stays.heard == [1])
 
@@ -334,7 +337,7 @@ async def test_one_that_goes_while_the_room_opens_leaves_it_to_the_others(keeper
 async def test_an_event_that_cannot_be_read_is_logged_and_the_next_one_heard(keeper):
     (one,) = await joined(Listener())
     with capture_logs() as logs:
-        await send({"type": "hub.event"})
+        await send({"type": "hub.events"})
         await tell(1)
         await until(lambda: one.heard == [1])
 

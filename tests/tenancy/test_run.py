@@ -1,6 +1,7 @@
 """`run_as`: one scope, one transaction, one hop; news after the commit; a pool that stays whole."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -102,7 +103,7 @@ async def _heard(actor, work) -> list[dict]:
         await work()
         while True:
             async with asyncio.timeout(0.5):
-                heard.append((await layer.receive(channel))["event"])
+                heard += [json.loads(text) for _, text in (await layer.receive(channel))["events"]]
     except TimeoutError:
         return heard
     finally:
@@ -115,7 +116,7 @@ def test_news_goes_to_the_creators_own_group_once_the_rows_are_there(two):
         await run_as(two.mallory, add_room, name="den")
 
     (event,) = asyncio.run(_heard(two.alice, work))
-    assert set(event) == {"type", "id", "at", "data"}
+    assert set(event) == {"seq", "type", "id", "at", "data"}
     assert (event["type"], event["data"]) == ("room.changed", {"chairs": 0})
 
 
@@ -148,7 +149,7 @@ def test_news_that_takes_too_long_is_dropped_and_the_write_stands(two, monkeypat
             await asyncio.sleep(60)
 
     monkeypatch.setattr(run, "get_channel_layer", Slow)
-    monkeypatch.setattr(run, "_ANNOUNCE_SECONDS", 0.05)
+    monkeypatch.setattr(run, "_TELL_SECONDS", 0.05)
     assert asyncio.run(run_as(two.alice, add_room, name="hall")) == "hall"
 
 

@@ -25,6 +25,7 @@ from apps.knowledge.extraction.archives import check_archive
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats import read_sections
 from apps.knowledge.extraction.language import detect_language
+from shared.config.env_constants import bare_environment
 
 # Resolution that Tesseract is made for, and what a page may be at most: an A3 sheet of it.
 DOTS_PER_INCH = 300
@@ -94,7 +95,7 @@ def become(arguments: list[str], answer: int) -> None:
     os.dup2(answer, 1)
     os.close(answer)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and the program would too
-    os.execve(arguments[0], arguments, {**os.environ, "OMP_THREAD_LIMIT": "1"})
+    os.execve(arguments[0], arguments, bare_environment(OMP_THREAD_LIMIT="1"))
 
 
 def _sayer(out: BinaryIO) -> Say:

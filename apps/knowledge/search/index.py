@@ -1,7 +1,7 @@
 """The words of passages, as Postgres cuts them.
 
 Each version is cut in the language that its text is written in, so German finds "Bücher" for "Buch"; a question is cut
-in every language that the creator's answering versions have.
+in every language that the creator's versions have.
 """
 
 from uuid import UUID
@@ -28,14 +28,12 @@ UPDATE knowledge_chunk c
            AND (%(source)s::uuid IS NULL OR source = %(source)s::uuid)) x
  WHERE c.creator_id = %(creator)s AND c.id = x.id
 """
-# The lexemes of a question, each once, in the languages of the versions that answer. A word that two languages cut
+# The lexemes of a question, each once, in the languages of the creator's versions. A word that two languages cut
 # alike is one lexeme.
 LEXEMES = """
 SELECT ARRAY(SELECT DISTINCT word
                FROM (SELECT DISTINCT coalesce(%(configurations)s::jsonb ->> v.language, 'simple') AS name
-                       FROM knowledge_version v JOIN knowledge_document d
-                         ON d.creator_id = v.creator_id AND d.id = v.document_id
-                      WHERE v.creator_id = %(creator)s AND (v.number = d.live_version OR v.id = %(instead)s)) c,
+                       FROM (SELECT DISTINCT language FROM knowledge_version WHERE creator_id = %(creator)s) v) c,
                     LATERAL unnest(tsvector_to_array(to_tsvector(c.name::regconfig, %(text)s))) AS word
               ORDER BY word)
 """

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import F, Max
+from django.utils import timezone
 
 from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Status, Version
 from apps.knowledge.storage import StoredFile
@@ -33,7 +34,8 @@ def start_version(actor: Actor, document: Document, version: Version) -> Version
     )
     if version.storage_path:
         stored = Stage.objects.filter(version=version, name=Stage.Name.STORE)
-        stored.update(state=Stage.State.DONE, attempts=1, done=1, total=1)
+        now = timezone.now()
+        stored.update(state=Stage.State.DONE, attempts=1, started_at=now, heartbeat_at=now, done=1, total=1)
     queue_version(actor, version)
     announce_document(document)
     return version

@@ -132,7 +132,7 @@
     });
   }
 
-  // Everything that may have been missed while nobody listened.
+  // Everything, where single events are not to be had.
   function refreshAll() {
     if (rows) soon("rows", async () => {
       const html = await fetchPart(location.href);
@@ -168,7 +168,8 @@
   // --- the socket, and what happens without it ---------------------------------------------------------------
 
   const POLL_EVERY = 4000;
-  const DOUBT_EVERY = 15000;
+  // The last event that this page shows. It begins with the one that its rendering knew of.
+  let seq = live?.dataset.seq ?? 0;
   let attempt = 0;
   let opened = false;
   let pollTimer = 0;
@@ -188,19 +189,21 @@
   }
 
   function connect() {
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws?after=${seq}`);
     socket.addEventListener("open", () => {
       poll(false);
-      // What happened between the page's rendering and now was sent to nobody.
-      refreshAll();
       attempt = 0;
       opened = true;
       show("open", "Live");
     });
     socket.addEventListener("message", (message) => {
       const event = parsed(message.data);
-      if (event?.type === "document.changed") changed(event);
-      if (event?.type === "document.deleted") deleted(event);
+      if (!event) return;
+      seq = event.seq;
+      if (event.type === "document.changed") changed(event);
+      if (event.type === "document.deleted") deleted(event);
+      // More was missed than the hub has kept.
+      if (event.type === "reload") refreshAll();
     });
     socket.addEventListener("close", (closing) => {
       if (closing.code === 4401 || closing.code === 4403) { poll(true); return; }
@@ -211,13 +214,7 @@
     });
   }
 
-  // News can get lost on its way to an open socket (Redis restarts, say). Whoever still waits asks now and then.
-  const awaited = () => document.querySelector("[data-document][data-status=queued], [data-document][data-status=processing]");
-
-  if (rows || progress()) {
-    connect();
-    setInterval(() => { if (!document.hidden && awaited()) refreshAll(); }, DOUBT_EVERY);
-  }
+  if (rows || progress()) connect();
 
   // --- sending files -----------------------------------------------------------------------------------------
 
