@@ -54,7 +54,8 @@ async def extract(
             except ExtractionFailed as failed:
                 if failed.failure.code != "image_only" or not ocr.is_possible(media_type):
                     raise
-            return Extracted(await ocr.recognise(path, memory_bytes=memory_bytes, progress=tell))
+            sections = await ocr.recognise(path, memory_bytes=memory_bytes, progress=tell)
+            return Extracted(sections, await ocr.language_of(sections, memory_bytes=memory_bytes))
     except TimeoutError:
         raise ExtractionFailed("too_slow") from None
 
