@@ -1,22 +1,11 @@
-import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from apps.knowledge import media_types
-from apps.knowledge.extraction import child, runner, sandbox
 from apps.knowledge.extraction.failures import FAILURES, ExtractionFailed
 from apps.knowledge.extraction.formats import read_sections
-from apps.knowledge.extraction.runner import extract
 from apps.knowledge.extraction.sections import Section
 from tests.knowledge import files
-
-GIB = 1024**3
+from tests.knowledge.readers import read
 
 
 @pytest.fixture
@@ -27,16 +16,6 @@ def saved(tmp_path):
         return path
 
     return save
-
-
-async def read(path, media_type, *, seconds=20, memory_bytes=GIB):
-    return await extract(path, media_type, seconds=seconds, memory_bytes=memory_bytes)
-
-
-async def failure_of(path, media_type, **limits):
-    with pytest.raises(ExtractionFailed) as caught:
-        await read(path, media_type, **limits)
-    return caught.value.failure.code
 
 
 async def test_each_page_of_a_pdf_is_a_section_and_blank_ones_are_skipped(saved):
@@ -119,7 +98,8 @@ def test_a_file_that_cannot_be_read_says_why(saved, content, media_type, code):
 
 
 async def test_the_reason_crosses_the_process(saved):
-    assert await failure_of(saved(files.locked_pdf()), media_types.PDF) == "password_protected"
+    with pytest.raises(ExtractionFailed, match="password_protected"):
+        await read(saved(files.locked_pdf()), media_types.PDF)
 
 
 def test_every_failure_is_one_sentence_and_what_to_do():
@@ -128,219 +108,6 @@ def test_every_failure_is_one_sentence_and_what_to_do():
         assert failure.action.endswith(".")
         assert len(failure.sentence) <= 200 >= len(failure.action)
         assert len(failure.code) <= 40
-
-
-@pytest.fixture
-def stand_in(monkeypatch, tmp_path):
-    """Run other code in place of the child; it gets the child's arguments."""
-
-    def replace(code):
-        script = tmp_path / "child.py"
-        script.write_text(code)
-        start = asyncio.create_subprocess_exec
-
-        async def started(program, *arguments, **options):
-            return await start(program, str(script), *arguments[2:], **options)
-
-        monkeypatch.setattr(runner.asyncio, "create_subprocess_exec", started)
-
-    return replace
-
-
-async def test_a_file_that_takes_too_long_fails_and_leaves_no_process(saved, stand_in):
-    marker = saved(b"").with_name("grandchild")
-    stand_in(
-        "import subprocess, sys, time\n"
-        f"p = subprocess.Popen(['sleep', '60']); open({str(marker)!r}, 'w').write(str(p.pid))\ntime.sleep(60)"
-    )
-
-    assert await failure_of(saved(b"x"), media_types.TEXT, seconds=2) == "too_slow"
-    await _gone(int(marker.read_text()))
-
-
-async def test_a_file_that_eats_processor_time_fails(saved, stand_in):
-    stand_in("import os, signal\nos.kill(os.getpid(), signal.SIGXCPU)")
-
-    assert await failure_of(saved(b"x"), media_types.TEXT) == "too_slow"
-
-
-async def test_a_file_that_eats_memory_fails(saved, stand_in):
-    stand_in("import time\nx = bytearray(300 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\ntime.sleep(60)")
-
-    assert await failure_of(saved(b"x"), media_types.TEXT, memory_bytes=128 << 20) == "too_big"
-
-
-async def test_memory_that_the_system_refuses_is_the_same_failure(saved, stand_in):
-    stand_in("raise MemoryError")
-
-    assert await failure_of(saved(b"x"), media_types.TEXT) == "too_big"
-
-
-async def test_more_text_than_anybody_writes_fails(saved, stand_in, monkeypatch):
-    monkeypatch.setattr(runner, "MAX_ANSWER_BYTES", 100_000)
-    monkeypatch.setattr(runner._read, "__kwdefaults__", {"keep": 100_000})
-    stand_in("import sys\nsys.stdout.write('x' * 1_000_000)")
-
-    assert await failure_of(saved(b"x"), media_types.TEXT) == "too_big"
-
-
-async def test_a_reader_that_crashes_means_a_damaged_file(saved, stand_in):
-    stand_in("import os, signal, sys\nsys.stderr.write('x' * 100_000)\nos.kill(os.getpid(), signal.SIGSEGV)")
-
-    assert await failure_of(saved(b"x"), media_types.TEXT) == "corrupt"
-
-
-async def test_cancelling_kills_the_child(saved, stand_in):
-    marker = saved(b"").with_name("pid")
-    stand_in(f"import os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
-    task = asyncio.create_task(read(saved(b"x"), media_types.TEXT))
-    while not (marker.exists() and marker.read_text()):
-        await asyncio.sleep(0.02)
-
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await _gone(int(marker.read_text()))
-
-
-async def _gone(pid):
-    for _ in range(200):
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return
-        if state == "Z":  # waits for somebody to collect it, and runs no more
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail(f"process {pid} still runs")
-
-
-def _sandboxed(code, *, memory_bytes=GIB):
-    """Run code inside the sandbox, as the child would."""
-    program = (
-        "import os, sys\nfrom apps.knowledge.extraction import sandbox\n"
-        f"sandbox.enter(seconds=10, memory_bytes={memory_bytes}, parent=os.getppid())\n{code}"
-    )
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=Path.cwd())
-
-
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
-
-
-@linux_only
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import socket; socket.socket()",
-        "import socket; socket.socket(socket.AF_UNIX)",
-        "os.execv('/bin/true', ['true'])",
-        "import subprocess; subprocess.run(['/bin/true'], check=True)",
-    ],
-)
-def test_the_child_reaches_no_network_and_no_program(code):
-    done = _sandboxed(code)
-
-    assert done.returncode == 1
-    assert "PermissionError" in done.stderr
-
-
-@linux_only
-def test_the_child_writes_no_file_and_no_more_memory_than_allowed(tmp_path):
-    written = _sandboxed(f"f = open({str(tmp_path / 'x')!r}, 'w'); f.write('x'); f.close()")
-    grown = _sandboxed("x = bytearray(2 << 30)", memory_bytes=256 << 20)
-
-    assert "OSError" in written.stderr
-    assert "MemoryError" in grown.stderr
-
-
-def test_the_child_sees_no_secret(saved, stand_in, monkeypatch):
-    monkeypatch.setenv("SECRET_KEY", "top-secret")
-    stand_in("import json, os\nprint(json.dumps({'sections': [[' '.join(os.environ), None, '']], 'language': ''}))")
-
-    extracted = asyncio.run(read(saved(b"x"), media_types.TEXT))
-
-    assert "PATH" in extracted.sections[0].text
-    assert "SECRET_KEY" not in extracted.sections[0].text
-    assert "DATABASE_URL" not in extracted.sections[0].text
-
-
-def test_a_child_whose_parent_is_gone_ends_at_once():
-    code = "from apps.knowledge.extraction import sandbox\nsandbox.die_with_parent(-1)\nprint('alive')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-
-    assert done.returncode == 1
-    assert done.stdout == ""
-
-
-@linux_only
-def test_a_child_dies_with_its_parent():
-    inner = (
-        "import os, time\nfrom apps.knowledge.extraction import sandbox\n"
-        "sandbox.die_with_parent(os.getppid())\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
-    )
-    outer = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {inner!r}])"
-    parent = subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, text=True)
-    pid = int(parent.stdout.readline())
-
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
-
-    asyncio.run(_gone(pid))
-
-
-def test_a_machine_without_the_filter_is_told_apart(monkeypatch):
-    monkeypatch.setattr(sandbox.platform, "machine", lambda: "riscv64")
-
-    assert sandbox.refuse_system_calls() is False
-
-
-def test_limits_that_a_system_refuses_are_left_out(monkeypatch):
-    asked = []
-
-    def refuse(kind, values):
-        asked.append(kind)
-        raise ValueError
-
-    monkeypatch.setattr(sandbox.resource, "setrlimit", refuse)
-    sandbox.limit_resources(seconds=1, memory_bytes=1)
-
-    assert len(asked) == 5
-
-
-@pytest.fixture
-def in_this_process(monkeypatch, capfd):
-    """The child's `main` here, without giving anything up."""
-    monkeypatch.setattr(sandbox, "enter", lambda **limits: None)
-
-    def run(path, media_type):
-        kept = os.dup(1)
-        try:
-            child.main([str(path), media_type, "5", str(GIB), str(os.getppid())])
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
-        return json.loads(capfd.readouterr().out)
-
-    return run
-
-
-def test_the_child_answers_with_sections_or_a_reason(saved, in_this_process, monkeypatch):
-    assert in_this_process(saved(b"hello"), media_types.TEXT) == {
-        "sections": [["hello", None, "", None]],
-        "language": "",
-    }
-    assert in_this_process(saved(b""), media_types.EMPTY) == {"failure": "empty"}
-
-    def no_memory(path, media_type):
-        raise MemoryError
-
-    monkeypatch.setattr(child, "read_sections", no_memory)
-    assert in_this_process(saved(b"hello"), media_types.TEXT) == {"failure": "too_big"}
-
-
-def test_a_process_that_is_gone_holds_no_memory():
-    assert runner._resident_bytes(2**22 + 1) == 0
 
 
 def test_readers_give_the_same_inside_and_outside_the_child(saved):

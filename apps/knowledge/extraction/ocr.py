@@ -110,7 +110,7 @@ async def _draw(path: Path, first: int, memory_bytes: int) -> tuple[list[bytes],
     # It drew a stranger's file and may have been taken over.
     try:
         return _pictures(answer.content, first)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ExtractionFailed("corrupt") from None
 
 
