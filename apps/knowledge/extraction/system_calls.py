@@ -215,5 +215,9 @@ def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
 
 
 def _prctl(option: int, value: int, pointed: bytes | None = None) -> int:
-    answer: int = ctypes.CDLL(None, use_errno=True).prctl(option, value, pointed, 0, 0)
+    answer: int = _libc().prctl(option, value, pointed, 0, 0)
     return answer
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
