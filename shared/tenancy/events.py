@@ -1,7 +1,7 @@
 """A creator's events: numbered in the order of the commits, stored with what they tell of, and read again.
 
 No number is missing, none stands twice, and nobody ever sees one before those below it. See
-docs/decisions/0008-events.md.
+docs/decisions/0009-events.md.
 """
 
 from collections.abc import Sequence

@@ -104,7 +104,7 @@ class EventCounter(BaseTenantModel):
 class Event(BaseTenantModel):
     """Something that happened to a creator's things, under the creator's next number. Old ones are trimmed.
 
-    Ids, states and numbers only. See docs/decisions/0008-events.md.
+    Ids, states and numbers only. See docs/decisions/0009-events.md.
     """
 
     seq = models.BigIntegerField()

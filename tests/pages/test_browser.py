@@ -145,7 +145,7 @@ def test_the_document_page_follows_the_work(visit):
     alice.page.click(".row .title a")
 
     alice.page.wait_for_selector("#progress[data-status=ready]")
-    assert alice.page.locator(".timeline li[data-state=done]").count() == 5
+    assert alice.page.locator(".timeline li[data-state=done]").count() == 7
     alice.page.wait_for_selector("text=Search in it")
 
 

@@ -256,7 +256,25 @@ def test_numbers_as_clients_say_them(value, number):
     assert event_number(value) == number
 
 
-HOSTILE = ["", " ", "-1", "+1", "1.0", "1e3", "1_0", "x", "٣", "\x00", "9" * 5000, str(2**63), -1, 2**63, 1.5, True, [1]]
+HOSTILE = [
+    "",
+    " ",
+    "-1",
+    "+1",
+    "1.0",
+    "1e3",
+    "1_0",
+    "x",
+    "٣",
+    "\x00",
+    "9" * 5000,
+    str(2**63),
+    -1,
+    2**63,
+    1.5,
+    True,
+    [1],
+]
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: str(value)[:10])
