@@ -1,7 +1,6 @@
 """Servers whose children do what a test says instead of reading a file, and what is left of them afterwards."""
 
 import asyncio
-import os
 import sys
 import textwrap
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from apps.knowledge.extraction.processes import Server
 from apps.knowledge.extraction.runner import extract
+from shared.config.env_constants import child_environment
 
 GIB = 1024**3
 MIB = 1024**2
@@ -45,7 +45,7 @@ server.Server(socket.socket(fileno=int(sys.argv[1])), perform).serve()
 def stand_in(code, before=""):
     """A server whose children run this code. It has `job`, `say(...)` and what the program above brings."""
     program = _PROGRAM.format(code=textwrap.indent(textwrap.dedent(code).strip(), "    "), before=before)
-    measured = os.environ.get("COVERAGE_PROCESS_CONFIG")
+    measured = child_environment().get("COVERAGE_PROCESS_CONFIG")
     environment = ("env", f"COVERAGE_PROCESS_CONFIG={measured}") if measured else ()
     return Server(*environment, sys.executable, "-c", program)
 

@@ -5,6 +5,7 @@ A job is `{"do": ..., "parent": process id, "seconds": ..., "memory_bytes": ...}
 - read: `path`, `media_type`. Answers one JSON object a line: `{"progress": [done, total]}` as pages are read, then
   `{"section": [text, page, heading, seconds]}` for each, then `{"language": "en"}`; or `{"failure": code}`.
 - draw: `path`, `first`, `count`. Answers `{"picture": [page, pages in all, bytes]}` and that many bytes of PGM, each.
+- tell: which language the text is in that is read from `answer`. Answers `{"language": "en"}`.
 - recognise: `arguments` of Tesseract, which this process becomes: it reads a picture from `answer` and writes text.
 
 Whatever else happens, the parent judges by how the process ended.
@@ -47,11 +48,13 @@ def perform(job: dict[str, Any], answer: int) -> None:
         program = Path(job["arguments"][0])
         sandbox.enter(**limits, programs=True, readable=(program, program.resolve()))
         become(job["arguments"], answer)
-    path = Path(job["path"])
-    sandbox.enter(**limits, readable=(path,))
+    path = Path(job["path"]) if "path" in job else None
+    sandbox.enter(**limits, readable=(path,) if path else ())
     with open(answer, "wb") as out:
         try:
-            if job["do"] == "read":
+            if path is None:
+                tell_language(answer, _sayer(out))
+            elif job["do"] == "read":
                 read(path, job["media_type"], _sayer(out))
             else:
                 for line, picture in draw(path, job["first"], job["count"]):
@@ -71,6 +74,12 @@ def read(path: Path, media_type: str, say: Say) -> None:
     for section in sections:
         say({"section": [section.text, section.page, section.heading, section.seconds]})
     say({"language": detect_language("\n".join(section.text for section in sections))})
+
+
+def tell_language(given: int, say: Say) -> None:
+    """Say which language a text is in, which comes in on the descriptor `given`."""
+    with open(given, "rb", closefd=False) as source:
+        say({"language": detect_language(source.read().decode("utf-8", "replace"))})
 
 
 def draw(path: Path, first: int, count: int) -> Iterable[tuple[dict[str, Any], bytes]]:
@@ -123,9 +132,8 @@ def _reporter(say: Say) -> Callable[[int, int], None]:
 def _scale(width: float, height: float) -> float:
     """How many dots a point gets."""
     width, height = max(width, 1.0), max(height, 1.0)
-    return min(
-        DOTS_PER_INCH / _POINTS_PER_INCH, sqrt(MAX_PIXELS / (width * height)), _LONGEST_SIDE / max(width, height)
-    )
+    usual, longest = DOTS_PER_INCH / _POINTS_PER_INCH, _LONGEST_SIDE / max(width, height)
+    return min(usual, longest, sqrt(MAX_PIXELS / (width * height)))
 
 
 def _pgm(bitmap: Any) -> bytes:

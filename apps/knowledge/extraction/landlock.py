@@ -22,7 +22,8 @@ def version() -> int:
     """Which version the kernel has; 0 where it has none, or has it switched off."""
     if sys.platform != "linux":
         return 0
-    return max(0, _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION)))
+    known: int = _libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_ASK_VERSION))
+    return max(0, known)
 
 
 def keep_only(paths: Iterable[Path | str]) -> bool:

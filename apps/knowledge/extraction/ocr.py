@@ -23,6 +23,8 @@ from shared.config.env_constants import get_env_value
 _BATCH = 4
 _MAX_HEADER_BYTES = 200
 _MAX_PAGE_TEXT_BYTES = 1024 * 1024
+# Characters: a language shows in far fewer.
+_ENOUGH_TO_TELL = 100_000
 
 
 def is_possible(media_type: str) -> bool:
@@ -53,6 +55,20 @@ async def recognise(path: Path, *, memory_bytes: int, progress: Callable[[int, i
     if not sections:
         raise ExtractionFailed("ocr_empty")
     return sections
+
+
+async def language_of(sections: list[Section], *, memory_bytes: int) -> str:
+    """ISO 639-1 code of the language of recognised text, told in a child too: a stranger wrote it."""
+    seconds = _seconds_per_page()
+    answer = _Bytes(_MAX_HEADER_BYTES)
+    text = "\n".join(section.text for section in sections)[:_ENOUGH_TO_TELL]
+    async with asyncio.timeout(seconds):
+        job = {"do": "tell", "seconds": seconds}
+        await run_child(job, memory_bytes=memory_bytes, answer=answer, given=text.encode("utf-8", "replace"))
+    try:
+        return str(orjson.loads(answer.content)["language"])[:2]
+    except (KeyError, TypeError, ValueError):
+        raise ExtractionFailed("corrupt") from None
 
 
 class Tesseract:
@@ -99,7 +115,8 @@ async def _draw(path: Path, first: int, memory_bytes: int) -> tuple[list[bytes],
 
 
 def _pictures(content: bytearray, first: int) -> tuple[list[bytes], int]:
-    pictures, place, total = [], 0, 0
+    pictures: list[bytes] = []
+    place = total = 0
     while place < len(content):
         end = content.index(b"\n", place)
         said = orjson.loads(content[place:end])

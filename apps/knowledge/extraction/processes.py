@@ -26,6 +26,14 @@ _KEPT_ERRORS = 8192
 _NO_MEMORY = (b"memory allocation of", b"MemoryError", b"bad_alloc", b"Out of memory")
 
 
+# A child lives for one file: giving memory back to the system piece by piece, to ask for it again, is wasted on it.
+_MEMORY = {
+    "MALLOC_TOP_PAD_": str(16 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+}
+
+
 class ServerLost(Exception):
     """The process that children come from has died, and they with it."""
 
@@ -109,7 +117,7 @@ class Server:
                 [*self._program, str(theirs.fileno())],
                 cwd=_ROOT,
                 # The hub's secrets are in its environment; a file that takes a child over should find none.
-                env=bare_environment(),
+                env=bare_environment(**_MEMORY),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -151,7 +159,7 @@ async def _run(job: dict[str, Any], memory_bytes: int, listener: Answer, given: 
         answer, errors, line = (closing.enter_context(ours) for ours, _ in pairs)
         for ours, _ in pairs:
             ours.setblocking(False)
-        await asyncio.to_thread(SERVER.fork, job, [theirs for _, theirs in pairs])
+        await _ask(job, [theirs for _, theirs in pairs])
         complaints = bytearray()
         watch = _Watch(line, memory_bytes)
         tasks = [
@@ -164,12 +172,23 @@ async def _run(job: dict[str, Any], memory_bytes: int, listener: Answer, given: 
             )
         ]
         try:
-            status, *_ = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    return Ending(status, bytes(complaints), watch.outgrown)
+    return Ending(watch.status, bytes(complaints), watch.outgrown)
+
+
+async def _ask(job: dict[str, Any], lines: list[socket.socket]) -> None:
+    """Ask on a thread, since the server may have to be started; when cancelled, not before that thread let go."""
+    asking = asyncio.get_running_loop().run_in_executor(None, SERVER.fork, job, lines)
+    try:
+        await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        # Its sockets are closed there: closing them here could have it send whatever got their numbers next.
+        await asyncio.wait([asking])
+        raise
 
 
 class _Watch:
@@ -178,9 +197,10 @@ class _Watch:
     def __init__(self, line: socket.socket, memory_bytes: int) -> None:
         self._line, self._limit = line, memory_bytes
         self.outgrown = False
+        self.status = 0
 
-    async def until_end(self) -> int:
-        """The status it ended with."""
+    async def until_end(self) -> None:
+        """Sets the status it ended with. Raises `ServerLost`."""
         loop, heard = asyncio.get_running_loop(), b""
         memory: asyncio.Task[None] | None = None
         try:
@@ -196,7 +216,7 @@ class _Watch:
         said = heard.split()
         if len(said) < 2:
             raise ServerLost
-        return int(said[1])
+        self.status = int(said[1])
 
     async def _watch_memory(self, pid: int) -> None:
         while True:

@@ -54,7 +54,8 @@ async def extract(
             except ExtractionFailed as failed:
                 if failed.failure.code != "image_only" or not ocr.is_possible(media_type):
                     raise
-            return Extracted(await ocr.recognise(path, memory_bytes=memory_bytes, progress=tell))
+            sections = await ocr.recognise(path, memory_bytes=memory_bytes, progress=tell)
+            return Extracted(sections, await ocr.language_of(sections, memory_bytes=memory_bytes))
     except TimeoutError:
         raise ExtractionFailed("too_slow") from None
 
@@ -110,9 +111,9 @@ class _Document:
             case {"progress": [int(done), int(total)]} if self._done < done <= total <= MAX_PAGES:
                 self._done = done
                 self._progress(done, total)
-            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]} if (
-                "\0" not in text
-            ):
+            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]}:
+                if "\0" in text:  # no database column takes it
+                    raise ValueError
                 self._sections.append(Section(text, page, heading, seconds))
             case {"language": str(language)}:
                 self._language = language[:2]

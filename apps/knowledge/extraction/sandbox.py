@@ -20,14 +20,17 @@ MAPPED_HEADROOM_BYTES = 512 * 1024 * 1024
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _HERE = Path(__file__).resolve().parents[3]
-# What the readers are made of, and what the system's libraries look at. Nothing of the hub's own, and no /proc.
-_READABLE = (
-    *(sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+# What readers still load at need, and what their libraries look at. Nothing of the hub's own, and no /proc.
+_READABLE: tuple[Path | str, ...] = (
+    *sorted({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}),
     _HERE / "apps",
     _HERE / "shared",
-    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share", "/usr/local/lib", "/usr/local/share"),
-    *("/etc/fonts", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/sys/devices/system/cpu"),
-    *("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"),
+    *("/usr/share", "/etc/localtime", "/dev/null", "/dev/urandom"),
+)
+# And what another program needs to start.
+_FOR_PROGRAMS = (
+    *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/share"),
+    *("/etc/ld.so.cache", "/sys/devices/system/cpu"),
 )
 
 
@@ -42,7 +45,7 @@ def enter(
     die_with_parent(parent)
     limit_resources(seconds=seconds, memory_bytes=memory_bytes)
     system_calls.give_up_privileges()
-    landlock.keep_only((*_READABLE, *readable))
+    landlock.keep_only((*_READABLE, *(_FOR_PROGRAMS if programs else ()), *readable))
     system_calls.refuse(programs=programs)
 
 

@@ -24,8 +24,7 @@ from typing import NoReturn
 
 import orjson
 
-from apps.knowledge.extraction import child, formats, sandbox
-from apps.knowledge.extraction.language import detect_language
+from apps.knowledge.extraction import child, formats, samples, sandbox
 
 MAX_REQUEST_BYTES = 64 * 1024
 _LINES = 3
@@ -48,7 +47,7 @@ def main(arguments: list[str]) -> None:
 def warm_up() -> None:
     """Load what can be loaded before a fork: everything that starts no thread."""
     formats.load_readers()
-    detect_language("Whatever is loaded at first use is in memory then.")
+    samples.read_samples(lambda path, media_type: child.read(path, media_type, lambda said: None))
 
 
 class Server:
@@ -101,11 +100,13 @@ class Server:
     def _watch(self, pid: int, line: socket.socket) -> None:
         self._lines[pid] = line
         _say(line, pid)
-        self._selector.register(line, selectors.EVENT_READ, lambda: self._abandoned(pid))
+        self._selector.register(line, selectors.EVENT_READ, lambda: self._abandoned(pid, line))
 
-    def _abandoned(self, pid: int) -> None:
+    def _abandoned(self, pid: int, line: socket.socket) -> None:
         """Kill a child whose line was closed at the other end. It is collected like any other."""
-        self._selector.unregister(self._lines[pid])
+        if self._lines.get(pid) is not line:  # it ended at the same moment, and is collected already
+            return
+        self._selector.unregister(line)
         _kill(pid)
 
     def _collect(self) -> None:

@@ -74,6 +74,48 @@ _HARM: Numbers = {
     "setpgid": (109, 154),
     "setsid": (112, 157),
 }
+# What outlives the process, where the next one could find it, and what tells of others' files.
+_TRACES: Numbers = {
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+}
+# The machine itself and the share of it that others get; most of these need a privilege that a worker should not have.
+_MACHINE_WIDE: Numbers = {
+    "setpriority": (141, 140),
+    "ioprio_set": (251, 30),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "chroot": (161, 51),
+    "pivot_root": (155, 41),
+    "umount2": (166, 39),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "adjtimex": (159, 171),
+    "clock_adjtime": (305, 266),
+    "acct": (163, 89),
+    "reboot": (169, 142),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "quotactl": (179, 60),
+    "syslog": (103, 116),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+}
 # x86_64 alone still has the older names of some.
 _OLDER = {
     "unlink": 87,
@@ -92,6 +134,9 @@ _OLDER = {
     "utime": 132,
     "utimes": 235,
     "futimesat": 261,
+    "inotify_init": 253,
+    "iopl": 172,
+    "ioperm": 173,
 }
 _CLONE, _CLONE3, _PRLIMIT, _TGKILL = (56, 220), 435, (302, 261), (234, 131)
 
@@ -99,7 +144,7 @@ _CLONE, _CLONE3, _PRLIMIT, _TGKILL = (56, 220), 435, (302, 261), (234, 131)
 def refused_calls(machine: str, *, programs: bool) -> tuple[int, ...]:
     """The numbers of the calls that always fail on a machine; `programs` leaves starting one allowed."""
     column = MACHINES[machine][1]
-    named = _WAYS_OUT | _HARM | ({} if programs else _PROGRAMS)
+    named = _WAYS_OUT | _HARM | _TRACES | _MACHINE_WIDE | ({} if programs else _PROGRAMS)
     numbers = [pair[column] for pair in named.values()] + (list(_OLDER.values()) if machine == "x86_64" else [])
     return tuple(numbers)
 
@@ -111,21 +156,19 @@ def refuse(*, programs: bool = False) -> bool:
     program = filter_program(platform.machine(), os.getpid(), programs=programs)
     code = ctypes.create_string_buffer(program)
     header = struct.pack("HL", len(program) // 8, ctypes.addressof(code))
-    return give_up_privileges() and (
-        _libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.create_string_buffer(header), 0, 0) == 0
-    )
+    return give_up_privileges() and _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header) == 0
 
 
 def give_up_privileges() -> bool:
     """Gain none any more by starting a program. Filter and Landlock both ask for it."""
-    return sys.platform == "linux" and _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    return sys.platform == "linux" and _prctl(_PR_SET_NO_NEW_PRIVS, 1) == 0
 
 
 def can_refuse() -> bool:
     """Whether this machine and its kernel have such a filter. Changes nothing: the kernel is given none to read."""
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
-    return _libc().prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, None, 0, 0) == -1 and ctypes.get_errno() == _EFAULT
+    return _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER) == -1 and ctypes.get_errno() == _EFAULT
 
 
 def filter_program(machine: str, pid: int, *, programs: bool = False) -> bytes:
@@ -169,6 +212,11 @@ def _only_if(call: int, test: int, value: int) -> list[bytes]:
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("HBBI", code, if_true, if_false, value)
+
+
+def _prctl(option: int, value: int, pointed: bytes | None = None) -> int:
+    answer: int = _libc().prctl(option, value, pointed, 0, 0)
+    return answer
 
 
 def _libc() -> ctypes.CDLL:
