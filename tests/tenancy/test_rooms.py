@@ -337,7 +337,7 @@ async def test_while_events_rain_listeners_that_are_cut_twenty_times_hear_each_o
     count, chance = 500, random.Random(4711)
 
     async def write():
-        for _number in range(count):
+        for _ in range(count):
             (redis_loses.set if chance.random() < 0.2 else redis_loses.clear)()
             await run_as(two.alice, lambda actor: announce("told", uuid7()))
         redis_loses.clear()
