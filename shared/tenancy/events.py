@@ -52,12 +52,12 @@ def event_number(value: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a service announces. `data` is JSON: ids, states and numbers."""
+    """What a service announces. `data` is the text of a JSON object: ids, states and numbers."""
 
     kind: str
     subject: UUID
     at: datetime
-    data: bytes
+    data: str
 
 
 class Envelope(NamedTuple):
@@ -68,7 +68,7 @@ class Envelope(NamedTuple):
     is_reload: bool = False
 
 
-def _envelope(seq: int, kind: str, subject: UUID | None, at: datetime, data: bytes | str) -> Envelope:
+def _envelope(seq: int, kind: str, subject: UUID | None, at: datetime, data: str) -> Envelope:
     parts = {"seq": seq, "type": kind, "id": subject, "at": at, "data": orjson.Fragment(data)}
     return Envelope(seq, orjson.dumps(parts, option=orjson.OPT_UTC_Z).decode(), kind == RELOAD)
 
@@ -88,7 +88,7 @@ WITH counted AS (
     INSERT INTO tenancy_event (creator_id, id, seq, type, subject, at, data)
     SELECT %(creator)s, news.id, counted.last - %(count)s + news.place, news.kind, news.subject, news.at, news.data
       FROM counted, jsonb_to_recordset(%(news)s::jsonb)
-           AS news (place int, id uuid, kind text, subject uuid, at timestamptz, data jsonb)
+           AS news (place int, id uuid, kind text, subject uuid, at timestamptz, data text)
 )
 SELECT last FROM counted
 """
@@ -102,8 +102,7 @@ def store_events(news: Sequence[News]) -> list[Envelope]:
     numbers back. Of the creator's events EVENTS_KEPT stay, and at most a hundred more.
     """
     rows = [
-        {"place": place, "id": uuid7(), "kind": one.kind, "subject": one.subject, "at": one.at}
-        | {"data": orjson.Fragment(one.data)}
+        {"place": place, "id": uuid7(), "kind": one.kind, "subject": one.subject, "at": one.at, "data": one.data}
         for place, one in enumerate(news, start=1)
     ]
     values: dict[str, Any] = {
@@ -128,7 +127,7 @@ _READ = """
 SELECT counter.last, event.seq, event.type, event.subject, event.at, event.data
   FROM tenancy_eventcounter AS counter
   LEFT JOIN LATERAL (
-       SELECT seq, type, subject, at, data::text AS data FROM tenancy_event
+       SELECT seq, type, subject, at, data FROM tenancy_event
         WHERE creator_id = %(creator)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s
        ) AS event ON true
  WHERE counter.creator_id = %(creator)s
@@ -148,7 +147,7 @@ async def read_events(creator_id: UUID, *, after: int) -> list[Envelope]:
         return []
     events = [_envelope(*row[1:]) for row in rows if row[1] is not None]
     if not events or events[0].seq != after + 1:
-        return [_envelope(newest, RELOAD, None, timezone.now(), b"{}")]
+        return [_envelope(newest, RELOAD, None, timezone.now(), "{}")]
     return events
 
 

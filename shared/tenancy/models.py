@@ -111,7 +111,8 @@ class Event(BaseTenantModel):
     type = models.CharField(max_length=64)
     subject = models.UUIDField()
     at = models.DateTimeField()
-    data = models.JSONField()
+    # JSON, as it is sent: nobody looks inside.
+    data = models.TextField()
 
     class Meta(BaseTenantModel.Meta):
         constraints = [models.UniqueConstraint(fields=["creator", "seq"], name="event_seq_once_per_creator")]

@@ -170,7 +170,7 @@ def announce(kind: str, subject: UUID, /, **data: Any) -> None:
     news = _news.get()
     if news is None:
         raise RuntimeError("announce() is for services: call the service through run_as()")
-    news.append(News(kind, subject, timezone.now(), orjson.dumps(data)))
+    news.append(News(kind, subject, timezone.now(), orjson.dumps(data).decode()))
 
 
 def _tell(creator_id: UUID, events: Sequence[Envelope]) -> None:

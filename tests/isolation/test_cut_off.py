@@ -1,4 +1,4 @@
-"""A client on a real server that is cut off twenty times while its creator uploads: no event is missed, none comes twice."""
+"""A client on a real server, cut off twenty times while its creator uploads, misses no event and hears none twice."""
 
 import asyncio
 import json

@@ -64,7 +64,7 @@ def build_acme(actor, email=""):
             coaching_categories=[CATEGORY],
         )
         entry = AuditEntry.objects.create(user_id=actor.user_id, action="view", reason=REASON, detail=TITLE)
-        store_events([News("document.changed", document.id, timezone.now(), f'{{"status":"{EVENT}"}}'.encode())])
+        store_events([News("document.changed", document.id, timezone.now(), f'{{"status":"{EVENT}"}}')])
         answer = CreatorAnswer.objects.create(
             key_hash=b"k" * 32,
             fingerprint=b"f" * 32,

@@ -1,5 +1,7 @@
 """The pages in a real browser: files dropped, progress seen, nothing hostile awake. Needs Chromium."""
 
+import re
+
 import pytest
 
 from tests.pages.browser import MOST_BYTES, PASSWORD
@@ -7,6 +9,7 @@ from tests.pages.browser import MOST_BYTES, PASSWORD
 # One worker takes them all: a hub is slow to start, and its visitors leave rows that others would count.
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
+SOCKET = re.compile(r"/ws\?after=\d+$")
 NOTES = ("walrus.md", "# Songs\n\nThe walrus sings at dawn, and the whole harbour wakes up.\n")
 LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenabzeichen" * 3
 
@@ -78,7 +81,7 @@ def test_without_the_script_the_form_does(visit, tmp_path):
 
 def test_without_the_socket_the_page_asks_by_itself(visit):
     alice = visit()
-    alice.context.route_web_socket("**/ws", lambda socket: socket.close())
+    alice.context.route_web_socket(SOCKET, lambda socket: socket.close())
     alice.register()
     alice.page.wait_for_selector("#live[data-live=polling]")
 
@@ -98,7 +101,7 @@ def test_what_was_missed_is_there_when_the_socket_is_back(visit):
         socket.connect_to_server()
         sockets.append(socket)
 
-    alice.page.route_web_socket("**/ws", route)
+    alice.page.route_web_socket(SOCKET, route)
     alice.register()
     alice.page.wait_for_selector("#live[data-live=open]")
     away.append(True)

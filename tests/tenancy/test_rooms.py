@@ -224,7 +224,8 @@ def in_thread(work):
         connection.close()
 
 
-async def test_after_a_backup_was_restored_everybody_reloads_and_goes_on(keeper, two):
+async def test_after_a_backup_was_restored_everybody_reloads_and_goes_on(keeper, two, monkeypatch):
+    monkeypatch.setattr(live, "IDLE_RECHECK_SECONDS", 0.05)
     here = await listen(two.alice)
     await tell(two.alice, 5)
     await until(lambda: here.seq == 5)

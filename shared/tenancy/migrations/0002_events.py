@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ("type", models.CharField(max_length=64)),
                 ("subject", models.UUIDField()),
                 ("at", models.DateTimeField()),
-                ("data", models.JSONField()),
+                ("data", models.TextField()),
                 (
                     "creator",
                     shared.tenancy.keys.CreatorKey(
