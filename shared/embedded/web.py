@@ -18,7 +18,7 @@ def web_command(host: str, *, port: int | None = None, workers: int | None = Non
     command += ["--timeout-worker-healthcheck", "30", "--timeout-graceful-shutdown", "5"]
     command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "on"]
     command += ["--reset-contextvars"]
-    # Nothing that a client says on a socket means anything.
+    # What a client says on a socket is at most a token and a number.
     command += ["--ws", "websockets-sansio", "--ws-max-size", "65536", "--ws-per-message-deflate", "false"]
     # The hub sees through proxies by itself (TRUSTED_PROXIES), and writes a line about each request of its own.
     command += ["--no-proxy-headers", "--no-access-log", "--no-server-header", "--log-level", "warning"]
