@@ -4,16 +4,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from shared.config.env_constants import PROJECT_ROOT, child_environment
 from shared.embedded import places, process
-from shared.embedded.testing import Servers, temporary_servers
+from shared.embedded.testing import Servers
 
 PATIENCE = 60.0
 
@@ -31,22 +31,25 @@ def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE)
 class OwnHub:
     """Web, worker, Postgres and Redis as separate processes, each of which can be killed and started again."""
 
-    def __init__(self, servers: Servers, data: Path) -> None:
+    def __init__(self, servers: Servers, data: Path, *, log: Path | None = None, **environment: str) -> None:
+        self.data, self.log = data, log
         self.postgres, self.redis = servers.postgres, servers.redis
         urls = servers.urls
         self.port = places.free_port(None)
-        self.environment = child_environment(
-            HUB_ENV="testing",
-            DATABASE_URL=urls.app,
-            DATABASE_OWNER_URL=None,
-            REDIS_URL=self.redis.url(),
-            DATA_DIR=str(data),
-            PORT=str(self.port),
-            LOG_LEVEL="warning",
-            LIMIT_DEFAULT="100000/60",
-            LIMIT_LOGIN="3/900",
-            JOB_STALLED_SECONDS="2",
-        )
+        self.database_url = self.postgres.url(conninfo_to_dict(urls.owner)["dbname"])  # the superuser's: sees all rows
+        chosen: dict[str, str | None] = {
+            "HUB_ENV": "testing",
+            "DATABASE_URL": urls.app,
+            "DATABASE_OWNER_URL": None,
+            "REDIS_URL": self.redis.url(),
+            "DATA_DIR": str(data),
+            "PORT": str(self.port),
+            "LOG_LEVEL": "warning",
+            "LIMIT_DEFAULT": "100000/60",
+            "LIMIT_LOGIN": "3/900",
+            "JOB_STALLED_SECONDS": "2",
+        }
+        self.environment = child_environment(**chosen, **environment)
         migrate = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"]
         owner = {**self.environment, "DATABASE_OWNER_URL": urls.owner}
         subprocess.run(migrate, cwd=PROJECT_ROOT, env=owner, check=True)
@@ -56,7 +59,8 @@ class OwnHub:
         eventually(self.answers, "the web process answers")
 
     def _start(self, name: str, *arguments: str) -> process.Child:
-        return process.start(name, [sys.executable, *arguments], environment=self.environment, folder=PROJECT_ROOT)
+        command = [sys.executable, *arguments]
+        return process.start(name, command, environment=self.environment, folder=PROJECT_ROOT, log=self.log)
 
     def start_worker(self) -> process.Child:
         self.worker = self._start("worker", "manage.py", "worker")
@@ -105,14 +109,3 @@ class OwnHub:
         self.client.close()
         for child in (self.web, self.worker):
             child.stop(5)
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnHub]:
-    """One hub for the tests of a file; each test leaves it whole."""
-    with temporary_servers() as servers:
-        own = OwnHub(servers, tmp_path_factory.mktemp("data"))
-        try:
-            yield own
-        finally:
-            own.stop()
