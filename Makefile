@@ -9,12 +9,14 @@ PYTEST ?=
 ROUNDS ?= 5
 SECONDS ?= 600
 CREATORS ?= 1000
+KILLS ?= 30
+DOCUMENTS ?= 200
 
 PY := .venv/bin/python
 export PORT QUERY
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench peers load sockets rls-cost lock env-example ci clean
+.PHONY: help run demo test lint format bench peers load chaos pipeline sockets rls-cost lock env-example ci clean
 
 help:  ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +55,14 @@ peers:  ## Whether those other stacks still answer as the hub does, byte for byt
 load:  ## A thousand creators under mixed load: nothing foreign, no 5xx, nothing grows (SECONDS=600, CREATORS=1000)
 	@bin/environment dev
 	@$(PY) -m benchmarks.soak --seconds $(SECONDS) --creators $(CREATORS)
+
+chaos:  ## Workers killed, Postgres stopped at once, the disk full: nothing is lost or twice (KILLS=30, DOCUMENTS=200)
+	@bin/environment dev
+	@$(PY) -m benchmarks.chaos --kills $(KILLS) --documents $(DOCUMENTS)
+
+pipeline:  ## Documents of 50 creators through the worker: how fast, and whether the small ones wait (DOCUMENTS=200)
+	@bin/environment dev
+	@$(PY) -m benchmarks.pipeline --documents $(DOCUMENTS)
 
 sockets:  ## A thousand open sockets: memory of each, and how soon an event is everywhere
 	@bin/environment dev

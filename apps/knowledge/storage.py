@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -37,12 +37,18 @@ class StoredFile:
 def store(file: File, name: str) -> StoredFile:
     """Hash a file, find out what it is, and store it below the creator in scope under a name nobody chose.
 
-    Reads block by block: never whole in memory.
+    Reads block by block: never whole in memory. A full disk keeps nothing of it: `OSError`.
     """
     file.seek(0)
     sha256, size = _hash(file)
     media_type = detect_media_type(file, name)  # leaves the position at the start
-    path = default_storage.save(storage_path("documents", uuid7()), File(file))
+    wanted = storage_path("documents", uuid7())
+    try:
+        path = default_storage.save(wanted, File(file))
+    except OSError:
+        with suppress(OSError):
+            default_storage.delete(wanted)  # the part that was written takes up the room that is missing
+        raise
     return StoredFile(path, media_type, size, sha256)
 
 

@@ -51,11 +51,14 @@ def provide_servers() -> None:
 
 
 @contextlib.contextmanager
-def temporary_servers(*, redis: bool = True) -> Iterator[Servers]:
-    """Embedded servers with their roles, gone afterwards, data and all. For tests that break servers on purpose."""
+def temporary_servers(*, redis: bool = True, careless: bool = True) -> Iterator[Servers]:
+    """Embedded servers with their roles, gone afterwards, data and all. For tests that break servers on purpose.
+
+    A careless Postgres is fast, and forgets what it had said yes to when it is killed.
+    """
     user = users.system_user() if places.running_as_root() else None
     folder = places.temporary_folder(user)
-    servers = Postgres(folder, user, careless=True), Redis(folder, user)
+    servers = Postgres(folder, user, careless=careless), Redis(folder, user)
     try:
         servers[0].start()
         if redis:

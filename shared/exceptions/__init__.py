@@ -12,6 +12,7 @@ from shared.exceptions.errors import (
     PermissionDenied,
     RateLimited,
     ServiceUnavailable,
+    StorageFull,
     UnsupportedMediaType,
     ValidationFailed,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimited",
     "ServiceUnavailable",
+    "StorageFull",
     "UnsupportedMediaType",
     "ValidationFailed",
     "close_code",

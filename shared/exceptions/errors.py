@@ -148,3 +148,10 @@ class InternalError(HubError):
 
     status = 500
     code = "internal_error"
+
+
+class StorageFull(HubError):
+    """The hub's storage has no room for this. Nothing was lost: its operator must make room, then send it again."""
+
+    status = 507
+    code = "storage_full"

@@ -1,5 +1,6 @@
 """Turn any exception into the HubError that a client may see."""
 
+import errno
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,6 +33,7 @@ _BY_STATUS: Mapping[int, type[hub.HubError]] = {
         hub.ValidationFailed,
         hub.RateLimited,
         hub.ServiceUnavailable,
+        hub.StorageFull,
     )
 }
 
@@ -65,6 +67,8 @@ _BY_CLASS: tuple[tuple[tuple[type[BaseException], ...], type[hub.HubError]], ...
 
 _REDIS_AWAY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError)
 _DATABASE_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
+# No space left on the device; the quota of the hub's user is used up.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _UNIQUE, _FOREIGN_KEY, _RESTRICT, _EXCLUSION = "23505", "23503", "23001", "23P01"
 # Deadlock, serialization failure, lock not available: the same request may well pass a moment later.
 _PASSING = {"40P01", "40001", "55P03"}
@@ -117,6 +121,10 @@ def _known(error: BaseException) -> hub.HubError | None:
         return DatabaseBusy()
     if isinstance(error, (Error, psycopg.Error)):
         return _from_database(error)
+    # Before the classes: Django wraps what fails while a body is read, and keeps its number.
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        log.error("storage_full", error=str(error))  # only the operator can help
+        return hub.StorageFull()
     return next((known() for classes, known in _BY_CLASS if isinstance(error, classes)), None)
 
 

@@ -1,3 +1,5 @@
+import errno
+
 import ninja.errors
 import psycopg
 import psycopg.errors
@@ -50,6 +52,9 @@ MAPPED = [
     (psycopg.errors.DeadlockDetected(SECRET), 503, "database_unavailable"),
     (redis.exceptions.ConnectionError(SECRET), 503, "service_unavailable"),
     (redis.exceptions.TimeoutError(SECRET), 503, "service_unavailable"),
+    (OSError(errno.ENOSPC, SECRET), 507, "storage_full"),
+    (OSError(errno.EDQUOT, SECRET), 507, "storage_full"),
+    (UnreadablePostError(errno.ENOSPC, SECRET), 507, "storage_full"),
     (caused(IntegrityError(SECRET), psycopg.errors.UniqueViolation(SECRET)), 409, "conflict"),
     (caused(IntegrityError(SECRET), psycopg.errors.ForeignKeyViolation(SECRET)), 409, "conflict"),
     (ProtectedError(SECRET, set()), 409, "conflict"),
@@ -57,6 +62,7 @@ MAPPED = [
     (ninja.errors.AuthorizationError(), 403, "permission_denied"),
     (ninja.errors.Throttled(wait=1), 429, "rate_limited"),
     # Defects: ours, not the client's.
+    (OSError(errno.EACCES, SECRET), 500, "internal_error"),
     (caused(IntegrityError(SECRET), psycopg.errors.NotNullViolation(SECRET)), 500, "internal_error"),
     (caused(IntegrityError(SECRET), psycopg.errors.CheckViolation(SECRET)), 500, "internal_error"),
     (ProgrammingError(SECRET), 500, "internal_error"),

@@ -5,7 +5,7 @@ import time
 
 import httpx
 
-from tests.faults.conftest import OwnHub, eventually
+from tests.faults.own_hub import OwnHub, eventually
 
 LONG_TEXT = "\n\n".join(
     f"Chapter {number}. The lighthouse keeper of harbour {number} counts the ships, writes their names into a book, "

@@ -1,10 +1,12 @@
 import asyncio
+import errno
 import os
 import threading
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError
@@ -184,6 +186,25 @@ def test_what_the_service_refuses_leaves_no_file(alice, bring, settings, monkeyp
         bring(alice, b"hello")
 
     assert stored_files(settings) == []
+
+
+def test_a_full_disk_says_so_and_keeps_nothing_of_the_file(upload, alice, settings, monkeypatch):
+    def run_out_of_room(file, chunk_size=None):
+        yield b"what still fitted"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(File, "chunks", run_out_of_room)
+    before = stored_files(settings)
+
+    response = upload(alice, b"More than there is room for.")
+
+    assert response.status_code == 507
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "storage_full"
+    assert "no room" in response.json()["detail"]
+    assert stored_files(settings) == before
+    with creator_scope(alice.creator.id):
+        assert not Document.objects.exists()
 
 
 def test_a_file_is_kept_when_nobody_knows_whether_its_row_was_written(alice, bring, settings, monkeypatch):
