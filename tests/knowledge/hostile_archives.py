@@ -45,7 +45,11 @@ def overlapping():
     copies = b"".join(entry.replace(b"bomb", b"b%03d" % number) for number in range(100))
     directory = content[start:end] + copies
     count = directory.count(b"PK\x01\x02")
-    return content[:start] + directory + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(directory), start, 0)
+    return (
+        content[:start]
+        + directory
+        + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(directory), start, 0)
+    )
 
 
 def zip64_size(size):
@@ -127,12 +131,20 @@ def claims_entries(count):
 
 
 BOMB = ("word/media/bomb", bytes(20 * MIB))
-PATHS = [(name, b"x") for name in ("../../etc/cron.d/x", "/etc/passwd2", "C:\\x", "word/../../y", "\u202egnp.exe", "a" * 4000)]
+PATHS = [
+    (name, b"x")
+    for name in ("../../etc/cron.d/x", "/etc/passwd2", "C:\\x", "word/../../y", "\u202egnp.exe", "a" * 4000)
+]
 
 ARCHIVES = [
     Hostile("flat bomb", "a.docx", lambda: word_with(BOMB), "archive_bomb"),
     Hostile("bomb that says it is small", "a.docx", lambda: says_size(word_with(BOMB), BOMB[0], 10), "archive_bomb"),
-    Hostile("bomb of small bombs", "a.docx", lambda: word_with(*((f"b{n}", bytes(15 * MIB)) for n in range(35))), "archive_bomb"),
+    Hostile(
+        "bomb of small bombs",
+        "a.docx",
+        lambda: word_with(*((f"b{n}", bytes(15 * MIB)) for n in range(35))),
+        "archive_bomb",
+    ),
     Hostile("entries that overlap", "a.docx", overlapping, "archive_bomb"),
     Hostile("bombs in bombs", "a.docx", nested, READ),
     Hostile("member says it is longer", "a.docx", lambda: says_size(WORD, "word/document.xml", 9999), "corrupt"),
@@ -150,12 +162,22 @@ ARCHIVES = [
     Hostile("names with path parts", "a.docx", lambda: word_with(*PATHS), READ),
     Hostile("two members of one name", "a.docx", lambda: word_with(("word/document.xml", b"<x/>")), "corrupt"),
     Hostile("LZMA inside", "a.docx", lambda: word_with(("x", b"x"), method=zipfile.ZIP_LZMA), "corrupt"),
-    Hostile("member with a password", "a.docx", lambda: directory_says(WORD, "word/document.xml", form="<H", offset=8, value=1), "password_protected"),
+    Hostile(
+        "member with a password",
+        "a.docx",
+        lambda: directory_says(WORD, "word/document.xml", form="<H", offset=8, value=1),
+        "password_protected",
+    ),
     Hostile("cut in the middle", "a.docx", lambda: WORD[: len(WORD) // 2], "corrupt"),
     Hostile("cut at the start", "a.docx", lambda: b"PK\x03\x04" + WORD[100:], "corrupt"),
     Hostile("Word called PDF", "a.pdf", lambda: WORD, READ),
     Hostile("PDF and zip", "a.pdf", lambda: files.pdf("Herons fish at dawn.") + WORD, READ),
     Hostile("HTML and zip", "a.html", lambda: b"<html><p>Herons</p>" + WORD, "unsupported_type"),
-    Hostile("zip that begins like a PDF", "a.docx", lambda: packed({"%PDF-1.7": b"", "[Content_Types].xml": b"", "word/document.xml": b""}), "corrupt"),
+    Hostile(
+        "zip that begins like a PDF",
+        "a.docx",
+        lambda: packed({"%PDF-1.7": b"", "[Content_Types].xml": b"", "word/document.xml": b""}),
+        "corrupt",
+    ),
     Hostile("zip called Word", "a.docx", lambda: packed({"readme": b"text"}), "unsupported_type"),
 ]

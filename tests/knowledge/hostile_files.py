@@ -14,6 +14,7 @@ class Hostile(NamedTuple):
     filename: str
     make: Callable[[], bytes]
     ends: "str | Says"
+    memory_bytes: int = 256 * 1024**2
 
     def __str__(self) -> str:
         return self.title

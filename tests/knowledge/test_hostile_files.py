@@ -18,7 +18,6 @@ from tests.knowledge.hostile_texts import TEXTS
 from tests.knowledge.readers import MIB, read
 
 EVERY_KIND = [*ARCHIVES, *OFFICE, *PDFS, *TEXTS]
-MEMORY = 256 * MIB
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +32,11 @@ def held_before():
     return {}
 
 
-async def outcome(path, filename, content):
+async def outcome(path, filename, content, memory_bytes=256 * MIB):
     path.write_bytes(content)
     media_type = media_types.detect_media_type(io.BytesIO(content), filename)
     try:
-        extracted = await read(path, media_type, seconds=20, memory_bytes=MEMORY)
+        extracted = await read(path, media_type, seconds=20, memory_bytes=memory_bytes)
     except ExtractionFailed as failed:
         return failed.failure.code
     return Says("\n\n".join(section.text for section in extracted.sections))
@@ -50,7 +49,7 @@ async def test_a_harmless_file_is_read(tmp_path, held_before):
 
 @pytest.mark.parametrize("hostile", EVERY_KIND, ids=str)
 async def test_a_hostile_file_ends_with_the_right_reason_or_text(tmp_path, hostile):
-    ended = await outcome(tmp_path / "a", hostile.filename, hostile.make())
+    ended = await outcome(tmp_path / "a", hostile.filename, hostile.make(), hostile.memory_bytes)
 
     if isinstance(hostile.ends, Says) and isinstance(ended, Says):
         assert hostile.ends.is_said_by(ended.text), (ended.text[:300], len(ended.text))

@@ -155,7 +155,7 @@ def test_a_child_dies_with_its_parent():
 def test_the_memory_of_a_server_and_its_children_is_nobody_elses_to_read():
     code = (
         "import ctypes, os\nfrom apps.knowledge.extraction import sandbox\nsandbox.hide_memory()\n"
-        "os.fork()\nprint(ctypes.CDLL(None).prctl(3), flush=True)"  # 3: PR_GET_DUMPABLE
+        "os.fork()\nos.write(1, b'%d\\n' % ctypes.CDLL(None).prctl(3))"  # 3: PR_GET_DUMPABLE
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
