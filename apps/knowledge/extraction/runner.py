@@ -17,6 +17,9 @@ from shared.config.env_constants import get_env_value
 # Text beyond this is no document a person wrote, and would be held in the worker's own memory.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_PAGES = 10_000_000
+# What the database takes of a heading and of a number.
+_LONGEST_HEADING = 200
+_LARGEST_NUMBER = 2**31 - 1
 
 # Called on the event loop with how many pages have been read, and how many there are.
 type Progress = Callable[[int, int], None]
@@ -111,9 +114,11 @@ class _Document:
             case {"progress": [int(done), int(total)]} if self._done < done <= total <= MAX_PAGES:
                 self._done = done
                 self._progress(done, total)
-            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]}:
-                if "\0" in text:  # no database column takes it
-                    raise ValueError
+            case {"section": [str(text), int() | None as page, str(heading), int() | None as seconds]} if (
+                "\0" not in text + heading
+                and len(heading) <= _LONGEST_HEADING
+                and all(0 <= (number or 0) <= _LARGEST_NUMBER for number in (page, seconds))
+            ):
                 self._sections.append(Section(text, page, heading, seconds))
             case {"language": str(language)}:
                 self._language = language[:2]
