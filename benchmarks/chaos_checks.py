@@ -11,7 +11,8 @@ from tests.faults.own_hub import OwnHub
 # Each finds what breaks the sentence. Nobody asked for a second version of anything.
 _BROKEN = {
     "documents that are not ready": """
-        SELECT id FROM knowledge_document WHERE status <> 'ready' OR live_version IS DISTINCT FROM version""",
+        SELECT concat_ws(' ', id, status, stage, failure_code) FROM knowledge_document
+        WHERE status <> 'ready' OR live_version IS DISTINCT FROM version""",
     "versions that are not ready, or still claimed": """
         SELECT id FROM knowledge_version WHERE status <> 'ready' OR claim IS NOT NULL OR NOT keeps_passages""",
     "contents that are there twice": """

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
@@ -8,7 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
 from procrastinate import exceptions
+from procrastinate.contrib.django import app as hub_jobs
 from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.psycopg_connector import PsycopgConnector
 from structlog.testing import capture_logs
 
 from apps.knowledge.management.commands import worker
@@ -120,7 +123,7 @@ def test_a_queue_that_is_away_is_asked_again(monkeypatch):
 
 def test_a_job_that_another_worker_healed_first_is_left(monkeypatch):
     class Job:
-        id, task_name, attempts = 1, "t", 0
+        id, task_name, attempts, priority = 1, "t", 0, 0
 
     class Manager:
         pruned = 0
@@ -128,7 +131,7 @@ def test_a_job_that_another_worker_healed_first_is_left(monkeypatch):
         async def get_stalled_jobs(self, **options):
             return [Job]
 
-        async def retry_job(self, job):
+        async def retry_job(self, job, **options):
             raise exceptions.ConnectorException
 
         async def prune_stalled_workers(self, **options):
@@ -142,6 +145,30 @@ def test_a_job_that_another_worker_healed_first_is_left(monkeypatch):
     with pytest.raises(RuntimeError):
         asyncio.run(worker._heal(Jobs, 0.02))
     assert Manager.pruned == 2
+
+
+@pytest.mark.parametrize(("priority", "afterwards"), [(-3, -13), (0, 0)])
+def test_a_version_whose_worker_died_lets_others_go_first(alice, settings, priority, afterwards):
+    asyncio.run(bring(alice, b"What a worker died of, or not."))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
+        )
+        dead = cursor.fetchone()
+        cursor.execute(
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s, priority = %s", [*dead, priority]
+        )
+
+    async def heal_for_a_moment():
+        jobs = hub_jobs.with_connector(PsycopgConnector(conninfo=settings.DATABASE_DIRECT_URL))
+        async with jobs.open_async():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(worker._heal(jobs, 2), 1)
+
+    asyncio.run(heal_for_a_moment())
+
+    (job,) = ProcrastinateJob.objects.all()
+    assert (job.status, job.priority) == ("todo", afterwards)
 
 
 def test_what_ended_badly_is_logged():

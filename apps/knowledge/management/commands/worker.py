@@ -24,6 +24,8 @@ _QUEUE_ERRORS = (exceptions.ConnectorException, *settings.DATABASE_ERRORS)
 _RECONNECT_SECONDS = 1.0
 # A job that is still running when the worker is told to stop gets this long; then it is put back in the queue.
 _GRACE_SECONDS = 5.0
+# How far behind a version goes when its worker died; see `next_turn`.
+_TURNS_BEHIND = 10
 
 
 class Command(BaseCommand):
@@ -112,9 +114,18 @@ async def _heal(jobs: App, stalled: int) -> None:
         for job in await jobs.job_manager.get_stalled_jobs(seconds_since_heartbeat=stalled):
             log.warning("job_healed", job=job.id, task=job.task_name, attempts=job.attempts)
             with suppress(exceptions.ConnectorException):  # another worker's healer was faster
-                await jobs.job_manager.retry_job(job)
+                await jobs.job_manager.retry_job(job, priority=_priority_after_death(job.priority))
         await jobs.job_manager.prune_stalled_workers(seconds_since_heartbeat=stalled)
         await asyncio.sleep(min(3.0, stalled / 2))
+
+
+def _priority_after_death(priority: int) -> int:
+    """A version whose worker died lets others go first: it may be why, and if not, the next death should hit another.
+
+    Else workers that are killed again and again would always be at the same few, until those count as poison. Jobs
+    that stand in no line keep their priority.
+    """
+    return priority - _TURNS_BEHIND if priority < 0 else priority
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
