@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+# Enough for a reader and a small file, and soon used up.
+LITTLE = 56 * 1024**2
+
 
 class Hostile(NamedTuple):
     """A kind of file: the name it is uploaded under, its content, and its end.

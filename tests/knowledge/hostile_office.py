@@ -2,7 +2,7 @@
 
 from tests.knowledge import files, office_files
 from tests.knowledge.files import WORD, changed, word
-from tests.knowledge.hostile_files import Hostile, Says
+from tests.knowledge.hostile_files import LITTLE, Hostile, Says
 
 LAUGHS = (
     '<!DOCTYPE x [<!ENTITY a0 "ha">' + "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12)) + "]>"
@@ -89,7 +89,6 @@ def styles_in_a_circle():
 CONTROL, END_OF_CONTROL = "<w:sdt><w:sdtContent>", "</w:sdtContent></w:sdt>"
 TABLE, END_OF_TABLE = "<w:tbl><w:tr><w:tc>", "</w:tc></w:tr></w:tbl>"
 HERONS = paragraph("Herons")
-LITTLE = 144 * 1024**2
 
 OFFICE = [
     *entities(),
@@ -112,7 +111,7 @@ OFFICE = [
         "corrupt",
     ),
     Hostile("only empty paragraphs", "a.docx", lambda: word("<w:p/>" * 300_000), "empty"),
-    Hostile("many empty paragraphs", "a.docx", lambda: word("<w:p/>" * 900_000 + HERONS), Says("Herons")),
+    Hostile("many empty paragraphs", "a.docx", lambda: word("<w:p/>" * 750_000 + HERONS), Says("Herons")),
     Hostile("controls in controls", "a.docx", lambda: word(deep(CONTROL, END_OF_CONTROL, 30_000, HERONS)), "corrupt"),
     Hostile("tables in tables", "a.docx", lambda: word(deep(TABLE, END_OF_TABLE, 20_000, HERONS)), "corrupt"),
     Hostile(

@@ -305,6 +305,33 @@ def test_the_server_and_its_children_die_with_their_worker_however_it_dies(path)
     asyncio.run(gone(child))
 
 
+def test_the_real_server_gets_ready_in_one_thread_and_ends_with_its_worker():
+    code = (
+        "import socket\nfrom apps.knowledge.extraction import server\nours, theirs = socket.socketpair()\n"
+        "ours.close(); server.main([str(theirs.detach())]); server.refuse_several_threads(); print('ended')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("ended\n", "")
+
+
+def test_a_child_keeps_two_descriptors_and_no_other():
+    code = (
+        "import os, socket\nfrom apps.knowledge.extraction import server\n"
+        "(ours, answer), (heard, errors), other = (socket.socketpair() for _ in range(3))\n"
+        "if os.fork() == 0:\n"
+        "    server.keep_only(answer.detach(), errors.detach())\n"
+        "    os.write(3, b'answer'); os.write(2, b'error'); os.write(1, b'nothing')\n"
+        "    os.write(3, ' '.join(['', *os.listdir('/proc/self/fd')]).encode())\n"
+        "else:\n    os.wait(); print(ours.recv(99).decode(), heard.recv(99).decode())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("answer 0 1 2 3")
+    assert done.stdout.endswith("error\n")
+    assert len(done.stdout.split()) <= 7  # the listing's own is there too
+
+
 def test_a_process_that_is_gone_holds_no_memory_and_one_that_is_there_counts_its_children():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as started:
         ours, theirs = processes.resident_bytes(os.getpid()), processes.resident_bytes(started.pid)

@@ -276,6 +276,37 @@ def test_a_kernel_that_makes_no_ruleset_is_told_apart(monkeypatch, libc):
     assert landlock.keep_only(["/tmp"]) is False
 
 
+@pytest.mark.parametrize("version", [1, 2, 4, 7])
+def test_landlock_handles_every_right_that_its_version_knows(monkeypatch, libc, tmp_path, version):
+    fake = libc(call_444=os.open(os.devnull, os.O_RDONLY), call_445=0, call_446=0)
+    monkeypatch.setattr(landlock, "version", lambda: version)
+
+    assert landlock.keep_only([tmp_path, "/dev/null", tmp_path / "nothing"]) is True
+    assert fake.calls == [444, 445, 445, 446]  # what does not exist is left out
+
+
+def test_everything_is_given_up_in_order(monkeypatch):
+    given_up = []
+    for module, name in (
+        (sandbox, "die_with_parent"),
+        (sandbox, "limit_resources"),
+        (system_calls, "give_up_privileges"),
+        (landlock, "keep_only"),
+        (system_calls, "refuse"),
+    ):
+        monkeypatch.setattr(module, name, lambda *paths, name=name, **limits: given_up.append((name, limits)))
+
+    sandbox.enter(seconds=5, memory_bytes=1, parent=7)
+
+    assert given_up == [
+        ("die_with_parent", {}),
+        ("limit_resources", {"seconds": 5, "memory_bytes": 1}),
+        ("give_up_privileges", {}),
+        ("keep_only", {}),
+        ("refuse", {"programs": False}),
+    ]
+
+
 @linux_only
 def test_a_machine_that_can_everything_misses_nothing():
     done = sandboxed("print(1)")
