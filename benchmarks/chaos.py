@@ -6,6 +6,7 @@ itself, and what must hold is looked at: see `chaos_checks`. Ends with 1 when so
 
 import argparse
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,7 @@ class Chaos:
 def main() -> None:
     """Do it all, and say what came of it."""
     wanted = _arguments()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # else the small disk stays mounted
     print(f"seed {wanted.seed}: {wanted.kills} kills over {wanted.documents} documents", flush=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-chaos-")))
