@@ -151,6 +151,12 @@ async def upload_document(
         return await run_as(who, upload.create, **upload.arguments)
 
 
+async def is_archive(file: UploadedFile) -> bool:
+    """Whether an upload is a zip file of files, by its content."""
+    found = await asyncio.to_thread(media_types.detect_media_type, file, file.name or "")  # type: ignore[arg-type]
+    return found == media_types.ZIP
+
+
 async def upload_archive(who: Asker, file: UploadedFile) -> Report:
     """Store an archive and queue its unpacking, each of its files a document."""
     async with stored_archive(who, file, tags=[]) as upload:

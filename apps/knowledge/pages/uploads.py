@@ -1,7 +1,5 @@
 """What brings documents: files, archives of files, addresses."""
 
-import asyncio
-
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,7 +8,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.knowledge import operations
 from apps.knowledge.errors import FileMissing
-from apps.knowledge.media_types import ZIP, detect_media_type
 from apps.knowledge.models import Document
 from apps.knowledge.pages.frame import Refusal, raise_unless_shown, refuse_script
 from apps.knowledge.pages.listing import show_documents
@@ -94,10 +91,6 @@ async def _take(actor: Actor, file: UploadedFile | None) -> Document | Report:
     Each upload counts for its user and creator, as over the API; the request itself was counted for its address.
     """
     await limiter.check_upload(str(actor.user_id), str(actor.creator_id))
-    if file is not None and await asyncio.to_thread(_is_archive, file):
+    if file is not None and await operations.is_archive(file):
         return await operations.upload_archive(actor, file)
     return await operations.upload_document(actor, file)
-
-
-def _is_archive(file: UploadedFile) -> bool:
-    return detect_media_type(file, file.name or "") == ZIP  # type: ignore[arg-type]
