@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import re
 import time
@@ -198,17 +199,28 @@ class Visitors:
             await asyncio.wait_for(random.choice([self._list, self._search, self._rename])(creator), 0.002)
 
     async def _listen(self, until: float) -> None:
+        last: dict[int, int] = {}  # the number of the event that this client heard last, by creator
         while time.monotonic() < until:
             creator = random.choice(self.creators)
-            address = self.address.replace("http", "ws", 1) + "/ws"
+            after = last.get(creator.number)
+            address = self.address.replace("http", "ws", 1) + ("/ws" if after is None else f"/ws?after={after}")
             try:
                 async with connect(address, additional_headers=creator.person.headers, proxy=None) as socket:
                     leaves = min(until, time.monotonic() + random.uniform(5, 30))
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(leaves - time.monotonic()):
                             async for message in socket:
-                                self.found.events.append((creator.number, str(message)))
+                                self._hear(creator, str(message), last)
                     if random.random() < 0.5:
                         socket.transport.abort()  # without a word
             except (ConnectionClosed, OSError) as error:
                 self.found.broken.append(f"socket: {error!r}")
+
+    def _hear(self, creator: Creator, message: str, last: dict[int, int]) -> None:
+        """Keep an event. Its number is the next one, whatever connections were lost in between."""
+        seq = json.loads(message)["seq"]
+        before = last.get(creator.number)
+        if before is not None and seq != before + 1:
+            self.found.broken.append(f"creator {creator.number} heard event {seq} after {before}")
+        last[creator.number] = seq
+        self.found.events.append((creator.number, message))

@@ -89,7 +89,10 @@ def buckets(address: str, claims: Claims) -> tuple[Bucket, ...]:
 
 
 def events_channel(creator_id: UUID) -> str:
-    """Where `write` publishes `{"type": "document.changed", "id": ...}` after its commit."""
+    """Where `write` publishes `{"type": "document.changed", "id": ...}` after its commit.
+
+    The hub does more: it numbers and stores the event in the transaction of the write. The peers do not.
+    """
     return f"peer:events:{creator_id.hex}"
 
 
