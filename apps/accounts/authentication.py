@@ -43,11 +43,11 @@ class _Doorkeeper:
 
     async def admit(self, scope: Mapping[str, Any]) -> Listening | None:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        claims = claims_of(headers.get(b"authorization", "")) or _offered_claims(scope["subprotocols"])
+        claims = claims_of(headers.get(b"authorization", "")) or _offered_claims(scope.get("subprotocols", ()))
         if claims is not None:
             return await self.admit_claims(claims)
         key = _session_key(headers.get(b"cookie", ""))
-        if key is None:
+        if not key:
             return None
         listening = await run_global(services.load_session_listening, key=key)
         if listening is None:

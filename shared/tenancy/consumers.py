@@ -104,7 +104,7 @@ class TenantConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # no stubs
 
     async def _accept(self) -> None:
         """Open it. Of what the client has offered only this is named: the rest may be a token."""
-        await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope["subprotocols"] else None)
+        await self.accept(SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", ()) else None)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """As Channels', without its hop to a thread for database connections: a socket has none."""

@@ -13,6 +13,7 @@ from django.urls import path
 from apps.accounts import authentication
 from apps.accounts.models import Membership, User
 from apps.accounts.services import Credentials, InvalidCredentials, NoCreator
+from shared.exceptions import NotAuthenticated
 from shared.security.tokens import TokenInvalid
 from tests.fixtures.auth_fixtures import PASSWORD
 from tests.fixtures.service_integration_fixtures import HubClient
@@ -159,7 +160,8 @@ def test_a_socket_is_asked_anew_each_time(client, alice):
     scope = socket_of(client)
     Session.objects.all().delete()
 
-    assert actor_of_socket(scope) is None
+    with pytest.raises(NotAuthenticated):  # rather than be taken for somebody who has yet to say who they are
+        actor_of_socket(scope)
 
 
 def test_a_socket_may_bring_a_token_in_a_header(client, alice):

@@ -24,7 +24,6 @@ ALLOWED = {
     "apps/knowledge/fetching.py": "writes fetched files to storage",
     "apps/knowledge/unpacking.py": "reads archives, writes their files to storage",
     "apps/knowledge/extraction/processes.py": "asks the server for a child",
-    "apps/knowledge/pages/uploads.py": "looks at what an upload is",
     "apps/knowledge/pipeline.py": "reads files, and cuts text",
     "apps/knowledge/tasks.py": "removes files",
 }

@@ -145,7 +145,7 @@ def take_first(actor: Actor, *, work: Work, found: Found) -> Work:
 def _refuse_elsewhere(document_id: UUID, sha256: str) -> None:
     holder = document_with_content(sha256)
     if holder is not None and holder != document_id:
-        raise ContentElsewhere(document_id=str(holder))
+        raise ContentElsewhere(f"Another document has this content already: {holder}. Delete one of the two first.")
 
 
 # ---- Later looks

@@ -53,7 +53,7 @@ def add_version(
     document = lock_document(document_id)
     holder = document_with_content(stored.sha256)
     if holder is not None and holder != document.id:
-        raise ContentElsewhere(f"Document {holder} has this content already. Delete one of the two first.")
+        raise ContentElsewhere(f"Another document has this content already: {holder}. Delete one of the two first.")
     if newest_version(document).content_sha256 == stored.sha256:
         return _again(actor, document, stored)
     begin_version(actor, document, stored, origin=origin, filename=filename)
