@@ -47,7 +47,7 @@ class _Doorkeeper:
         if claims is not None:
             return await self.admit_claims(claims)
         key = _session_key(headers.get(b"cookie", ""))
-        if not key:
+        if key is None:
             return None
         listening = await run_global(services.load_session_listening, key=key)
         if listening is None:

@@ -175,6 +175,11 @@ def test_a_socket_with_a_false_token_is_refused(client):
         actor_of_socket(socket_of(client, authorization="Bearer x"))
 
 
-@pytest.mark.parametrize("cookie", ["", "a=b", f"{settings.SESSION_COOKIE_NAME}=", "\xff=\x00;;;=", "[]=1"])
+def test_a_socket_with_an_empty_session_is_refused(client):
+    with pytest.raises(NotAuthenticated):
+        actor_of_socket(socket_of(client, cookie=f"{settings.SESSION_COOKIE_NAME}="))
+
+
+@pytest.mark.parametrize("cookie", ["", "a=b", "\xff=\x00;;;=", "[]=1"])
 def test_a_socket_with_any_other_cookie_is_nobody(client, cookie):
     assert actor_of_socket(socket_of(client, cookie=cookie)) is None
