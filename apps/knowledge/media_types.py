@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import IO
 
+from apps.knowledge.extraction.archives import directory_bytes
+
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
@@ -55,7 +57,6 @@ _HTML_START = re.compile(
     r"\s*+(?:<\?xml[^>]*>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _HTML_TAG = re.compile(r"<[a-zA-Z][^<>]*>")
-# A Word file has some dozens of entries. Listing a million of them takes half a minute of the web server's time.
 _MOST_CENTRAL_DIRECTORY_BYTES = 1024 * 1024
 _OFFICE_PARTS = (
     (DOCX, re.compile(r"word/document\d*\.xml")),
@@ -147,8 +148,7 @@ def _is_mail(text: str, name: str) -> bool:
 
 def _detect_in_zip(file: IO[bytes], name: str) -> str:
     try:
-        end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # the same reading as ZipFile's own
-        if end is not None and end[zipfile._ECD_SIZE] > _MOST_CENTRAL_DIRECTORY_BYTES:  # type: ignore[attr-defined]
+        if directory_bytes(file) > _MOST_CENTRAL_DIRECTORY_BYTES:
             return ZIP if name.endswith(".zip") else UNKNOWN
         with zipfile.ZipFile(file) as archive:
             return _type_of_zip(archive)

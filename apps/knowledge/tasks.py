@@ -55,8 +55,7 @@ async def remove_file(actor: Actor, *, path: str) -> None:
 @app.task(name="knowledge.tend", queueing_lock="knowledge.tend")
 async def tend(timestamp: int) -> None:
     """Take up again what a crash has left, whatever has crashed, and look at what is due."""
-    await tending.resume_lost_versions()
-    await tending.tend_imports()
+    await tending.tend_everybody()
 
 
 @app.periodic(cron="40 3 * * *")

@@ -7,7 +7,7 @@ import structlog
 
 from apps.accounts.services import list_creator_ids
 from apps.knowledge import storage
-from apps.knowledge.services.tending import claimed_paths, queue_imports, resume_lost
+from apps.knowledge.services.tending import claimed_paths, tend
 from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.commands import OPERATOR
@@ -21,20 +21,12 @@ _PATIENCE = 6
 UNCLAIMED_AFTER = timedelta(hours=6)
 
 
-async def resume_lost_versions() -> int:
-    """Queue again what nobody is at; returns how many versions that were."""
+async def tend_everybody() -> int:
+    """Queue what nobody is at and what is due, for each creator; returns how many jobs that makes."""
     silent = get_env_value("JOB_STALLED_SECONDS", fallback=True) * _PATIENCE
-    found = 0
-    async for actor in _every_creator():
-        found += len(await run_as(actor, resume_lost, silent_seconds=silent))
-    return found
-
-
-async def tend_imports() -> int:
-    """Queue each import that nobody is at, and a look at each address that is due; returns how many jobs that makes."""
     queued = 0
     async for actor in _every_creator():
-        queued += await run_as(actor, queue_imports)
+        queued += await run_as(actor, tend, silent_seconds=silent)
     return queued
 
 

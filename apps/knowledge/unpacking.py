@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.files import File
 
 from apps.knowledge import storage
+from apps.knowledge.extraction.archives import directory_bytes
 from apps.knowledge.filenames import LONGEST_NAME, display_name, title_of
 from apps.knowledge.media_types import UNKNOWN, ZIP, detect_media_type
 from apps.knowledge.models import Import
@@ -36,7 +37,6 @@ MOST_ENTRIES = 2000
 MOST_TOTAL_BYTES = 1024 * 1024 * 1024
 # A small file may shrink to nothing, a repeated row say; a large one that does is a bomb.
 MOST_RATIO, RATIO_COUNTS_FROM_BYTES = 200, 16 * 1024 * 1024
-# Listing a directory of a million entries takes half a minute.
 _MOST_DIRECTORY_BYTES = 1024 * 1024
 _BLOCK = 256 * 1024
 # Others unpack in steps of any size.
@@ -134,8 +134,8 @@ def open_archive(path: Path) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
     """An open archive and those of its entries that somebody meant to bring. Blocking. Raises `ArchiveRefused`."""
     try:
         with path.open("rb") as file:
-            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # the same reading as ZipFile's own
-        if end is not None and end[zipfile._ECD_SIZE] > _MOST_DIRECTORY_BYTES:  # type: ignore[attr-defined]
+            size = directory_bytes(file)
+        if size > _MOST_DIRECTORY_BYTES:
             raise ArchiveRefused("archive_too_many")
         archive = zipfile.ZipFile(path)
     except _BROKEN:

@@ -13,7 +13,7 @@ from shared.exceptions import NotFound
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import NoCreatorInScope, ScopeSwitch, creator_scope, current_creator
-from shared.tenancy.tasks import tenant_task
+from shared.tenancy.tasks import TenantTask, tenant_task
 from tests.isolation.evidence import belongings_of
 from tests.isolation.worker import work_until_done
 from tests.tenancy.tools import bind, connect
@@ -46,6 +46,21 @@ async def outside():
 async def rename(actor, *, document_id):
     """Change a document."""
     await run_as(actor, update_document, document_id=document_id, title="Renamed by a job")
+
+
+# Jobs that belong to no creator, each with the reason.
+ON_THE_CLOCK = {
+    "knowledge.tend": "looks at every creator, each in a scope and a transaction of their own",
+    "knowledge.sweep": "deletes unclaimed files, each creator's in their own scope",
+}
+
+
+def test_every_job_carries_its_creator_or_is_listed_with_a_reason():
+    own = {name: task for name, task in app.tasks.items() if name.startswith("knowledge.")}
+    carried = {name for name, task in own.items() if isinstance(getattr(task.func, "__self__", None), TenantTask)}
+
+    assert carried
+    assert set(own) - carried == set(ON_THE_CLOCK)
 
 
 @pytest.fixture(autouse=True)

@@ -142,13 +142,14 @@ def test_a_long_import_lets_others_go_first(send, alice, monkeypatch):
 def test_an_import_without_a_job_is_queued_again(send, unpack, alice):
     unpack(alice, packed({"done.txt": b"This one is finished."}))
     body = send(alice, packed(NOTES)).json()
-    assert async_to_sync(tending.tend_imports)() == 0
-    ProcrastinateJob.objects.all().delete()
+    assert async_to_sync(tending.tend_everybody)() == 0
+    unpacking_jobs = ProcrastinateJob.objects.filter(task_name="knowledge.unpack_archive")
+    unpacking_jobs.delete()
 
-    assert async_to_sync(tending.tend_imports)() == 1
+    assert async_to_sync(tending.tend_everybody)() == 1
 
-    assert ProcrastinateJob.objects.get().args["import_id"] == body["id"]
-    assert async_to_sync(tending.tend_imports)() == 0
+    assert unpacking_jobs.get().args["import_id"] == body["id"]
+    assert async_to_sync(tending.tend_everybody)() == 0
 
 
 def test_the_file_of_an_import_that_waits_is_not_swept_away(send, alice, monkeypatch):

@@ -125,14 +125,14 @@ def test_a_version_whose_job_is_gone_is_queued_again(alice, bring, process, stat
 
     assert jobs.filter(status="todo").count() == 1
     assert process(alice.actor, document).status == "ready"
-    assert async_to_sync(tending.resume_lost_versions)() == 0
+    assert async_to_sync(tending.tend_everybody)() == 0
 
 
 def test_what_has_a_job_or_is_done_is_left_alone(alice, mallory, bring, ready, serve):
     bring(alice, b"hello")
     ready(mallory, b"hello")
 
-    assert async_to_sync(tending.resume_lost_versions)() == 0
+    assert async_to_sync(tending.tend_everybody)() == 0
 
 
 def test_progress_that_lasts_clears_a_documents_name(alice, bring, serve):

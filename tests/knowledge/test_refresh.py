@@ -62,15 +62,15 @@ def is_in_an_hour(moment):
 
 
 def test_nothing_is_due_before_its_time(herons):
-    assert async_to_sync(tending.tend_imports)() == 0
+    assert async_to_sync(tending.tend_everybody)() == 0
     assert is_in_an_hour(source_of(herons).next_check_at)
 
 
 def test_what_is_due_is_queued_once_for_its_own_creator(herons, alice, mallory):
     make_due(herons)
 
-    assert async_to_sync(tending.tend_imports)() == 1
-    assert async_to_sync(tending.tend_imports)() == 0
+    assert async_to_sync(tending.tend_everybody)() == 1
+    assert async_to_sync(tending.tend_everybody)() == 0
 
     job = ProcrastinateJob.objects.get()
     assert job.task_name == "knowledge.refresh_source"
@@ -81,11 +81,11 @@ def test_what_is_due_is_queued_once_for_its_own_creator(herons, alice, mallory):
 
 def test_a_look_that_was_lost_is_queued_again(herons):
     make_due(herons)
-    async_to_sync(tending.tend_imports)()
+    async_to_sync(tending.tend_everybody)()
     ProcrastinateJob.objects.all().delete()
     make_due(herons)  # an hour later
 
-    assert async_to_sync(tending.tend_imports)() == 1
+    assert async_to_sync(tending.tend_everybody)() == 1
 
 
 def test_an_unchanged_document_is_asked_about_and_stays(herons, alice, website):
@@ -205,7 +205,7 @@ def test_a_refresh_can_be_changed_and_stopped(herons, alice, website, client):
     assert (stopped["refresh_hours"], stopped["next_check_at"]) == (None, None)
     asked = len(website.asked)
     look(alice, herons)  # one that was queued before
-    assert async_to_sync(tending.tend_imports)() == 0
+    assert async_to_sync(tending.tend_everybody)() == 0
     assert len(website.asked) == asked
 
     assert client.patch(address, {}, content_type="application/json", headers=alice.headers).status_code == 422
@@ -236,7 +236,7 @@ def test_deleting_the_document_ends_it(herons, alice, client):
 
     with creator_scope(alice.creator.id):
         assert not Source.objects.exists()
-    assert async_to_sync(tending.tend_imports)() == 0
+    assert async_to_sync(tending.tend_everybody)() == 0
 
 
 def test_a_document_that_is_deleted_during_a_look_leaves_no_file(herons, alice, website, client, monkeypatch):

@@ -80,10 +80,17 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -
     return b"".join(blocks)
 
 
-def _check_directory(file: IO[bytes]) -> None:
-    """Before the directory is read at all: one of a million entries takes half a minute to list."""
+def directory_bytes(file: IO[bytes]) -> int:
+    """How long a zip file says its directory is, 0 where it has none. To be asked before the directory is read.
+
+    One of a million entries takes half a minute to list.
+    """
     end = zipfile._EndRecData(file)  # type: ignore[attr-defined]  # the same reading as ZipFile's own
-    if end is not None and end[zipfile._ECD_SIZE] > MAX_ENTRIES * 4 * _LEAST_DIRECTORY_ENTRY_BYTES:  # type: ignore[attr-defined]
+    return 0 if end is None else int(end[zipfile._ECD_SIZE])  # type: ignore[attr-defined]
+
+
+def _check_directory(file: IO[bytes]) -> None:
+    if directory_bytes(file) > MAX_ENTRIES * 4 * _LEAST_DIRECTORY_ENTRY_BYTES:
         raise ExtractionFailed("archive_bomb")
     file.seek(0)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -13,7 +12,7 @@ from apps.knowledge.errors import ImportNotFound
 from apps.knowledge.extraction.failures import Failure
 from apps.knowledge.models import Document, Import, SkippedEntry
 from apps.knowledge.services.uploads import create_document
-from apps.knowledge.services.versions import next_turn
+from apps.knowledge.services.versions import living_jobs, next_turn
 from apps.knowledge.storage import StoredFile
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.run import announce
@@ -26,8 +25,6 @@ _ENTRIES_A_WORD = 10
 # Long enough to read what an import left out, and few enough to ask for the entries of each.
 _RECENT = timedelta(hours=1)
 _MOST_RECENT = 5
-# Jobs of the queue that still will be, or are being, done.
-_ALIVE = "SELECT id FROM procrastinate_jobs WHERE id = ANY(%(jobs)s) AND status IN ('todo', 'doing')"
 
 
 class NotTheNext(Exception):
@@ -180,9 +177,7 @@ def resume_lost_imports(actor: Actor) -> int:
     unfinished = list(Import.objects.select_for_update(skip_locked=True).filter(state__in=_UNFINISHED))
     if not unfinished:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(_ALIVE, {"jobs": [archive.job for archive in unfinished if archive.job is not None]})
-        alive = {job for (job,) in cursor.fetchall()}
+    alive = living_jobs(archive.job for archive in unfinished)
     lost = [archive for archive in unfinished if archive.job not in alive]
     for archive in lost:
         _queue(actor, archive)

@@ -5,21 +5,17 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from django.db import connection
 from django.utils import timezone
 
 from apps.knowledge.models import UNFINISHED, Stage, Version
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.imports import resume_lost_imports, unfinished_archives
 from apps.knowledge.services.sources import queue_due
-from apps.knowledge.services.versions import queue_version
+from apps.knowledge.services.versions import living_jobs, queue_version
 from shared.tenancy.actor import Actor
 from shared.tenancy.scope import require_creator
 
 log = structlog.get_logger(__name__)
-
-# Jobs of the queue that still will be, or are being, done.
-_ALIVE = "SELECT id FROM procrastinate_jobs WHERE id = ANY(%(jobs)s) AND status IN ('todo', 'doing')"
 
 
 def resume_lost(actor: Actor, *, silent_seconds: int) -> list[UUID]:
@@ -30,9 +26,7 @@ def resume_lost(actor: Actor, *, silent_seconds: int) -> list[UUID]:
     unfinished = list(Version.objects.filter(status__in=UNFINISHED).values_list("id", "job"))
     if not unfinished:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(_ALIVE, {"jobs": [job for _, job in unfinished if job is not None]})
-        alive = {job for (job,) in cursor.fetchall()}
+    alive = living_jobs(job for _, job in unfinished)
     since = timezone.now() - timedelta(seconds=silent_seconds)
     silent = Stage.objects.filter(state=Stage.State.RUNNING, heartbeat_at__lt=since, version__status__in=UNFINISHED)
     lost = {version for version, job in unfinished if job not in alive}
@@ -58,9 +52,9 @@ def _resume(actor: Actor, version_id: UUID) -> bool:
     return True
 
 
-def queue_imports(actor: Actor) -> int:
-    """Queue each archive that has no job, and a look at each address whose time has come; returns how many."""
-    return resume_lost_imports(actor) + queue_due(actor)
+def tend(actor: Actor, *, silent_seconds: int) -> int:
+    """Queue all that nobody is at, and a look at each address whose time has come; returns how many jobs that makes."""
+    return len(resume_lost(actor, silent_seconds=silent_seconds)) + resume_lost_imports(actor) + queue_due(actor)
 
 
 def claimed_paths(actor: Actor, *, paths: Sequence[str]) -> set[str]:

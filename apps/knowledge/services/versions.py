@@ -1,5 +1,6 @@
 """Starting a processing, and telling open pages how it stands."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import connection
@@ -19,6 +20,8 @@ SELECT least((SELECT -max(priority) FROM procrastinate_jobs WHERE status = 'todo
              (SELECT -max(priority) FROM procrastinate_jobs
                WHERE worker_id IS NOT NULL AND status = 'doing' AND priority < 0))
 """
+# Jobs that still will be, or are being, done.
+_ALIVE = "SELECT id FROM procrastinate_jobs WHERE id = ANY(%(jobs)s) AND status IN ('todo', 'doing')"
 
 
 def start_version(actor: Actor, document: Document, version: Version) -> Version:
@@ -64,6 +67,13 @@ def next_turn() -> int:
         cursor.execute(_NOW)
         (now,) = cursor.fetchone()
     return max(own or 1, now or 1)
+
+
+def living_jobs(jobs: Iterable[int | None]) -> set[int]:
+    """Those of the queue's jobs that still will be, or are being, done."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ALIVE, {"jobs": [job for job in jobs if job is not None]})
+        return {job for (job,) in cursor.fetchall()}
 
 
 def begin_version(
