@@ -61,7 +61,7 @@ chaos:  ## Workers killed, Postgres stopped at once, the disk full: nothing is l
 	@$(PY) -m benchmarks.chaos --kills $(KILLS) --documents $(DOCUMENTS)
 
 pipeline:  ## Documents of 50 creators through the worker: how fast, and whether the small ones wait (DOCUMENTS=200)
-	@bin/environment dev
+	@bin/environment bench
 	@$(PY) -m benchmarks.pipeline --documents $(DOCUMENTS)
 
 sockets:  ## A thousand open sockets: memory of each, and how soon an event is everywhere

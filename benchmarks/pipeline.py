@@ -7,7 +7,6 @@ compares with the bare readers in a plain loop.
 
 import argparse
 import asyncio
-import os
 import sys
 import tempfile
 import time
@@ -16,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from shared.config.env_constants import get_env_value, use_settings
 
@@ -27,6 +28,7 @@ django.setup()
 
 import psycopg  # noqa: E402
 
+from apps.knowledge.extraction.child import read  # noqa: E402
 from apps.knowledge.extraction.formats import load_readers, read_sections  # noqa: E402
 from apps.knowledge.extraction.runner import extract  # noqa: E402
 from benchmarks.chaos_checks import unfinished  # noqa: E402
@@ -38,7 +40,8 @@ from tests.faults.own_hub import OwnHub  # noqa: E402
 _CREATORS, _WORKERS, _UPLOADERS = 50, 2, 8
 _SHARE_OF_THE_LARGE = 0.8
 _ROUNDS = 2
-_ALL_CORES = "in the sandbox, as many as there are cores"
+_TOGETHER = _WORKERS * 2
+_BARE = "the readers in a plain loop"
 _LONG_FILES, _LONG_PARAGRAPHS = 10, (300, 500)
 _STAGES = """
     SELECT stage.name, avg(stage.milliseconds), percentile_disc(0.5) WITHIN GROUP (ORDER BY stage.milliseconds),
@@ -94,10 +97,9 @@ def _work_through(chosen: list[Paper]) -> list[str]:
 
 def _upload(hub: OwnHub, chosen: list[Paper]) -> float:
     people = [hub.register(f"creator-{number}") for number in range(_CREATORS)]
-    large = round(len(chosen) * _SHARE_OF_THE_LARGE)
 
     def bring(number: int) -> None:
-        headers = people[0 if number < large else 1 + number % (_CREATORS - 1)]
+        headers = people[_creator_of(number, len(chosen))]
         paper = chosen[number]
         answer = hub.client.post("/api/v1/documents", headers=headers, files={"file": (paper.name, paper.content)})
         assert answer.status_code == 202, answer.text
@@ -106,6 +108,11 @@ def _upload(hub: OwnHub, chosen: list[Paper]) -> float:
     with ThreadPoolExecutor(_UPLOADERS) as threads:
         list(threads.map(bring, range(len(chosen))))
     return time.perf_counter() - began
+
+
+def _creator_of(number: int, documents: int) -> int:
+    """The first brings four fifths, before all others."""
+    return 0 if number < round(documents * _SHARE_OF_THE_LARGE) else 1 + number % (_CREATORS - 1)
 
 
 def _report(hub: OwnHub) -> list[str]:
@@ -123,27 +130,36 @@ def _report(hub: OwnHub) -> list[str]:
 
 
 def _compare_reading(what: str, chosen: list[Paper]) -> None:
-    """Files a second: the sandbox, one and two at a time, and the readers without it; the fastest of some rounds."""
+    """Files a second: the sandbox, one as many as two workers read at a time, and bare readers; the fastest of some."""
     with tempfile.TemporaryDirectory(prefix="hub-pipeline-") as name:
         files = []
-        for paper in chosen:
+        for number, paper in enumerate(chosen):
             path = Path(name) / paper.name
             path.write_bytes(paper.content)
-            files.append((path, paper.media_type))
+            files.append((path, paper.media_type, UUID(int=_creator_of(number, len(chosen)))))
+        one = [(path, media_type, UUID(int=0)) for path, media_type, _ in files]
         load_readers()
         ways: dict[str, Callable[[], object]] = {
-            "the readers in a plain loop": lambda: [read_sections(*file) for file in files],
+            _BARE: lambda: [read_sections(path, media_type) for path, media_type, _ in files],
+            f"{_BARE}, and the language told": lambda: [
+                read(path, media_type, _unheard) for path, media_type, _ in files
+            ],
             "in the sandbox, one at a time": lambda: asyncio.run(_read_all(files, 1)),
-            _ALL_CORES: lambda: asyncio.run(_read_all(files, os.cpu_count() or 1)),
+            f"in the sandbox, {_TOGETHER} at a time": lambda: asyncio.run(_read_all(files, _TOGETHER)),
+            f"in the sandbox, {_TOGETHER} at a time, all one creator's": lambda: asyncio.run(_read_all(one, _TOGETHER)),
             f"kreuzberg in a plain loop, which read {_kreuzberg(files)} of them": lambda: _kreuzberg(files),
         }
         rates = {way: len(files) / min(_seconds(read) for _ in range(_ROUNDS)) for way, read in ways.items()}
-    bare = rates["the readers in a plain loop"]
+    bare = rates[_BARE]
     print(
         f"{len(files)} {what}, {sum(len(paper.content) for paper in chosen) / len(files) / 1000:.0f} KB each on average"
     )
     for way, rate in rates.items():
         print(f"  {way}: {rate:.0f} files a second, {1000 / rate:.1f} ms a file, {rate / bare:.2f} of the plain loop")
+
+
+def _unheard(_said: dict[str, Any]) -> None:
+    """What a reader says, to nobody."""
 
 
 def _seconds(read: Callable[[], object]) -> float:
@@ -152,7 +168,7 @@ def _seconds(read: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-async def _read_all(files: list[tuple[Path, str]], together: int) -> None:
+async def _read_all(files: list[tuple[Path, str, UUID]], together: int) -> None:
     turns = iter(files)
     limits = {
         "seconds": get_env_value("EXTRACTION_SECONDS", fallback=True),
@@ -160,18 +176,18 @@ async def _read_all(files: list[tuple[Path, str]], together: int) -> None:
     }
 
     async def read_on() -> None:
-        for path, media_type in turns:
-            await extract(path, media_type, **limits)
+        for path, media_type, owner in turns:
+            await extract(path, media_type, owner=owner, **limits)
 
     await asyncio.gather(*(read_on() for _ in range(together)))
 
 
-def _kreuzberg(files: list[tuple[Path, str]]) -> int:
+def _kreuzberg(files: list[tuple[Path, str, UUID]]) -> int:
     """Read what it reads; returns how many those are."""
     from kreuzberg import extract_file_sync
 
     done = 0
-    for path, media_type in files:
+    for path, media_type, _ in files:
         with suppress(Exception):  # what it does not read
             done += bool(extract_file_sync(str(path), media_type).content.strip())
     return done

@@ -21,7 +21,8 @@ from apps.knowledge.chunking import cut_into_passages
 from apps.knowledge.embedding import current_embedder, passage_text
 from apps.knowledge.errors import ContentElsewhere
 from apps.knowledge.extraction.failures import ExtractionFailed
-from apps.knowledge.extraction.runner import Extracted, extract
+from apps.knowledge.extraction.heard import Extracted
+from apps.knowledge.extraction.runner import extract
 from apps.knowledge.models import Stage
 from apps.knowledge.search.finder import Question
 from apps.knowledge.services import ledger, passages, sources, switching
@@ -134,6 +135,7 @@ class _Run:
             self.extracted = await extract(
                 path,
                 self.work.media_type,
+                owner=self.actor.creator_id,
                 seconds=get_env_value("EXTRACTION_SECONDS", fallback=True),
                 memory_bytes=get_env_value("EXTRACTION_MEMORY_BYTES", fallback=True),
                 progress=self._note_pages,

@@ -1,7 +1,7 @@
 """Documents in tests, and a quick embedder for tests that are not about meaning."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -14,6 +14,7 @@ from django.test import Client
 
 from apps.knowledge import embedding, operations, pipeline, unpacking
 from apps.knowledge.embedding import DIMENSIONS
+from apps.knowledge.extraction import kept
 from apps.knowledge.models import Document, Version
 from shared.tenancy.actor import Actor
 from shared.tenancy.scope import creator_scope
@@ -31,6 +32,13 @@ class WordEmbedder:
             for word in re.findall(r"\w+", text.lower()):
                 vectors[row, crc32(word.encode()) % DIMENSIONS] += 1
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True)
+def no_kept_readers() -> Iterator[None]:
+    """None is left for the next test."""
+    yield
+    kept.close_all()
 
 
 @pytest.fixture(autouse=True)

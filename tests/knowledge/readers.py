@@ -50,8 +50,9 @@ def stand_in(code, before=""):
     return Server(*environment, sys.executable, "-c", program)
 
 
-async def read(path, media_type, *, seconds=20, memory_bytes=GIB, progress=None):
-    return await extract(path, media_type, seconds=seconds, memory_bytes=memory_bytes, progress=progress)
+async def read(path, media_type, *, seconds=20, memory_bytes=GIB, progress=None, owner=None):
+    limits = {"seconds": seconds, "memory_bytes": memory_bytes}
+    return await extract(path, media_type, owner=owner, progress=progress, **limits)
 
 
 async def noted(path, name="pid"):

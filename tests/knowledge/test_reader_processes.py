@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from apps.knowledge import media_types
-from apps.knowledge.extraction import processes, runner
+from apps.knowledge.extraction import heard, processes
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.sections import Section
 from tests.knowledge.readers import MIB, alive, gone, noted, read, stand_in
@@ -123,7 +123,7 @@ async def test_memory_that_the_system_refuses_is_the_same_failure(path, reader):
 
 
 async def test_more_text_than_anybody_writes_fails_and_ends_the_child(path, reader, monkeypatch):
-    monkeypatch.setattr(runner, "MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(heard, "MAX_ANSWER_BYTES", 100_000)
     reader("note('pid')\nwhile True: os.write(answer, b'x' * 10_000)")
 
     assert await failure(path) == "too_big"

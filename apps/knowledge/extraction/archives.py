@@ -4,10 +4,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from copy import copy
-from pathlib import Path
 from typing import IO
 
 from apps.knowledge.extraction.failures import ExtractionFailed
+from apps.knowledge.extraction.source import Source, opened
 
 MAX_ENTRIES = 10_000
 MAX_TOTAL_BYTES = 512 * 1024 * 1024
@@ -23,14 +23,14 @@ _BOUNDED_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, NotImplementedError, RuntimeError)
 
 
-def check_archive(path: Path) -> None:
+def check_archive(source: Source) -> None:
     """Refuse a document that is a zip file and unpacks to more than a document holds, before any reader opens it.
 
     Everything is unpacked here once, into nothing, because the sizes that an archive declares may be lies. Archives
     inside stay closed. Raises `ExtractionFailed`: `archive_bomb`, `password_protected` or `corrupt`.
     """
     try:
-        with path.open("rb") as file:
+        with opened(source) as file:
             _check_directory(file)
             with zipfile.ZipFile(file) as archive:
                 members = check_members(archive)

@@ -4,6 +4,8 @@ A job is `{"do": ..., "parent": process id, "seconds": ..., "memory_bytes": ...}
 
 - read: `path`, `media_type`. Answers one JSON object a line: `{"progress": [done, total]}` as pages are read, then
   `{"section": [text, page, heading, seconds]}` for each, then `{"language": "en"}`; or `{"failure": code}`.
+- serve: many small files, one after another. Each comes on `answer` as `{"media_type": ..., "bytes": n}` on a line and
+  that many bytes; the answer is that of `read`, without progress. Ends after the first that it could not read.
 - draw: `path`, `first`, `count`. Answers `{"picture": [page, pages in all, bytes]}` and that many bytes of PGM, each.
 - tell: which language the text is in that is read from `answer`. Answers `{"language": "en"}`.
 - recognise: `arguments` of Tesseract, which this process becomes: it reads a picture from `answer` and writes text.
@@ -12,6 +14,7 @@ Whatever else happens, the parent judges by how the process ended.
 """
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +29,7 @@ from apps.knowledge.extraction.archives import check_archive
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats import read_sections
 from apps.knowledge.extraction.language import detect_language
+from apps.knowledge.extraction.source import Source
 from shared.config.env_constants import bare_environment
 
 # Resolution that Tesseract is made for, and what a page may be at most: an A3 sheet of it.
@@ -35,6 +39,8 @@ MAX_PIXELS = 20_000_000
 _LONGEST_SIDE = 32_000
 _POINTS_PER_INCH = 72
 _ARCHIVES = ("application/vnd.openxmlformats-officedocument.", "application/epub+zip")
+# One that has served a file which took this much memory serves no other.
+_GROWN_BYTES = 384 * 1024 * 1024
 # Progress is for people: more often than this only costs.
 _PROGRESS_SECONDS = 0.05
 
@@ -52,7 +58,9 @@ def perform(job: dict[str, Any], answer: int) -> None:
     sandbox.enter(**limits, readable=(path,) if path else ())
     with open(answer, "wb") as out:
         try:
-            if path is None:
+            if job["do"] == "serve":
+                serve(answer, _sayer(out))
+            elif path is None:
                 tell_language(answer, _sayer(out))
             elif job["do"] == "read":
                 read(path, job["media_type"], _sayer(out))
@@ -66,11 +74,23 @@ def perform(job: dict[str, Any], answer: int) -> None:
             _sayer(out)({"failure": "too_big"})
 
 
-def read(path: Path, media_type: str, say: Say) -> None:
+def serve(given: int, say: Say) -> None:
+    """Say what each of some files holds, which come in on the descriptor `given`, until there are no more."""
+    with open(given, "rb", closefd=False) as source:
+        for line in source:
+            asked = orjson.loads(line)
+            read(
+                source.read(asked["bytes"]), asked["media_type"], lambda said: None if "progress" in said else say(said)
+            )
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _GROWN_BYTES:
+                return  # the next file finds a fresh one
+
+
+def read(file: Source, media_type: str, say: Say) -> None:
     """Say what a file holds."""
     if media_type.startswith(_ARCHIVES):
-        check_archive(path)
-    sections = read_sections(path, media_type, report=_reporter(say))
+        check_archive(file)
+    sections = read_sections(file, media_type, report=_reporter(say))
     for section in sections:
         say({"section": [section.text, section.page, section.heading, section.seconds]})
     say({"language": detect_language("\n".join(section.text for section in sections))})
@@ -110,7 +130,7 @@ def become(arguments: list[str], answer: int) -> None:
 def _sayer(out: BinaryIO) -> Say:
     def say(said: dict[str, Any]) -> None:
         out.write(orjson.dumps(said) + b"\n")
-        if "progress" in said:
+        if "section" not in said:
             out.flush()
 
     return say

@@ -44,19 +44,24 @@ _FEWEST_LETTERS = 20
 # A text is judged piece by piece, so that a page in another language, or names in another script, do not decide.
 _PIECE_CHARACTERS = 300
 _MOST_PIECES = 40
+# So many pieces from all over a text decide without the rest when they are nearly all in one language.
+_FIRST_PIECES, _NEARLY_ALL = 4, 0.9
 _OTHER_CODES = {"iw": "he", "fil": "tl"}
 
 
 def detect_language(text: str) -> str:
     """The ISO 639-1 code of the language that most of a text is in; "" where it cannot be told.
 
-    The same text always gives the same answer. Takes about 0.1 ms for 300 characters and never more than 10 ms.
+    The same text always gives the same answer. Takes about 0.1 ms for 300 characters, 0.4 ms for most longer texts and
+    never more than 10 ms.
     """
     from gcld3 import NNetLanguageIdentifier
 
     identifier = NNetLanguageIdentifier(min_num_bytes=0, max_num_bytes=_PIECE_CHARACTERS * 4)
-    votes: Counter[str] = Counter()
-    for piece in _pieces(text):
+    votes: Counter[str] = Counter()  # weights, not numbers
+    for judged, piece in enumerate(_from_all_over(list(_pieces(text)))):
+        if judged == _FIRST_PIECES and max(votes.values(), default=0.0) > votes.total() * _NEARLY_ALL:
+            break
         if sum(map(str.isalpha, piece)) >= _FEWEST_LETTERS:
             for found in identifier.FindTopNMostFreqLangs(piece, 3):
                 if found.is_reliable:
@@ -70,6 +75,13 @@ def detect_language(text: str) -> str:
 def configuration_of(language: str) -> str:
     """The text search configuration for a language; "simple", which stems nothing, for those Postgres has none for."""
     return CONFIGURATIONS.get(language, "simple")
+
+
+def _from_all_over(pieces: list[str]) -> Iterator[str]:
+    """The pieces, some from all over the text first."""
+    step = max(1, len(pieces) // _FIRST_PIECES)
+    for start in range(step):
+        yield from pieces[start::step]
 
 
 def _pieces(text: str) -> Iterator[str]:

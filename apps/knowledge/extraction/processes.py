@@ -20,7 +20,7 @@ from shared.config.env_constants import bare_environment
 
 _ROOT = Path(__file__).resolve().parents[3]
 _BLOCK = 1 << 18
-_WATCH_SECONDS = 0.05
+WATCH_SECONDS = 0.05
 _KEPT_ERRORS = 8192
 # What a child says in the end when it, or a library in it, was refused memory.
 _NO_MEMORY = (b"memory allocation of", b"MemoryError", b"bad_alloc", b"Out of memory")
@@ -155,11 +155,7 @@ async def run_child(job: dict[str, Any], *, memory_bytes: int, answer: Answer, g
 
 async def _run(job: dict[str, Any], memory_bytes: int, listener: Answer, given: bytes) -> Ending:
     with ExitStack() as closing:
-        pairs = [socket.socketpair() for _ in range(3)]
-        answer, errors, line = (closing.enter_context(ours) for ours, _ in pairs)
-        for ours, _ in pairs:
-            ours.setblocking(False)
-        await _ask(job, [theirs for _, theirs in pairs])
+        answer, errors, line = await begin(job, closing)
         complaints = bytearray()
         watch = _Watch(line, memory_bytes)
         tasks = [
@@ -178,6 +174,16 @@ async def _run(job: dict[str, Any], memory_bytes: int, listener: Answer, given: 
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
     return Ending(watch.status, bytes(complaints), watch.outgrown)
+
+
+async def begin(job: dict[str, Any], closing: ExitStack) -> list[socket.socket]:
+    """Ask for a child. Returns the ends of its `answer`, `errors` and `line`, which `closing` closes: that kills it."""
+    pairs = [socket.socketpair() for _ in range(3)]
+    ours = [closing.enter_context(end) for end, _ in pairs]
+    for end in ours:
+        end.setblocking(False)
+    await _ask(job, [theirs for _, theirs in pairs])
+    return ours
 
 
 async def _ask(job: dict[str, Any], lines: list[socket.socket]) -> None:
@@ -220,7 +226,7 @@ class _Watch:
 
     async def _watch_memory(self, pid: int) -> None:
         while True:
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(WATCH_SECONDS)
             if resident_bytes(pid) > self._limit:
                 self.outgrown = True
                 self._line.shutdown(socket.SHUT_WR)  # the server, which collects the child, kills it

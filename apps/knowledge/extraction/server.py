@@ -1,7 +1,8 @@
 """The process that all readers are forked from: `python -m apps.knowledge.extraction.server FD`.
 
 Starting Python and loading the libraries takes far longer than reading a small file, so it is done once, here. The
-server opens no stranger's file itself: each child comes from it as clean as the first one, reads one file and ends.
+server opens no stranger's file itself: each child comes from it as clean as the first one, reads one file, or small
+ones of one creator, and ends.
 
 FD is a socket to the worker (`processes.py`). A request is one message: a job as JSON, and three sockets. `answer` and
 `errors` become the child's; on `line` the server says the child's process id and, when it has ended, how, each on a
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> None:
 def warm_up() -> None:
     """Load what can be loaded before a fork: everything that starts no thread."""
     formats.load_readers()
-    samples.read_samples(lambda path, media_type: child.read(path, media_type, lambda said: None))
+    samples.read_samples(lambda content, media_type: child.read(content, media_type, lambda said: None))
 
 
 class Server:

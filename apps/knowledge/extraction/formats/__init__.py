@@ -1,16 +1,16 @@
 """One reader per format, run inside the child. Each turns a file into sections or raises `ExtractionFailed`.
 
-A reader is called with the file's path and a function to tell how many pages, slides, sheets or chapters it has read,
+A reader is called with the file and a function to tell how many pages, slides, sheets or chapters it has read,
 and how many there are.
 """
 
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 
 from apps.knowledge import media_types
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.sections import Section
+from apps.knowledge.extraction.source import Source
 
 type Report = Callable[[int, int], None]
 
@@ -39,7 +39,7 @@ def load_readers() -> None:
         import_module(name)
 
 
-def read_sections(path: Path, media_type: str, *, report: Report = lambda done, total: None) -> list[Section]:
+def read_sections(source: Source, media_type: str, *, report: Report = lambda done, total: None) -> list[Section]:
     """The text of a file as sections, in order; never an empty list. Raises `ExtractionFailed`.
 
     `report` is called with pages done and pages in all while formats that have pages are read.
@@ -47,5 +47,5 @@ def read_sections(path: Path, media_type: str, *, report: Report = lambda done, 
     if media_type not in _READERS:
         raise ExtractionFailed(_REFUSED.get(media_type, "unsupported_type"))
     module, name = _READERS[media_type]
-    read: Callable[[Path, Report], list[Section]] = getattr(import_module(f"{__name__}.{module}"), name)
-    return read(path, report)
+    read: Callable[[Source, Report], list[Section]] = getattr(import_module(f"{__name__}.{module}"), name)
+    return read(source, report)

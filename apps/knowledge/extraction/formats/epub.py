@@ -1,13 +1,13 @@
 """EPUB books: a section per chapter, in the order in which the book is read."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.html import decode_html, html_sections, links
 from apps.knowledge.extraction.formats.package import Package, open_package, resolve
 from apps.knowledge.extraction.sections import Section
+from apps.knowledge.extraction.source import Source
 
 _CONTAINER = "{urn:oasis:names:tc:opendocument:xmlns:container}"
 _OPF = "{http://www.idpf.org/2007/opf}"
@@ -16,9 +16,9 @@ _CIPHER = "{http://www.w3.org/2001/04/xmlenc#}CipherReference"
 _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 
-def read_epub(path: Path, report: Callable[[int, int], None]) -> list[Section]:
+def read_epub(source: Source, report: Callable[[int, int], None]) -> list[Section]:
     """A section per chapter; `page` is its number in reading order, `heading` its title in the table of contents."""
-    with open_package(path) as package:
+    with open_package(source) as package:
         book = _book(package)
         items = {item.get("id", ""): item for item in book.tree.iterfind(f"{_OPF}manifest/{_OPF}item")}
         chapters = (item.get("idref", "") for item in book.tree.iterfind(f"{_OPF}spine/{_OPF}itemref"))

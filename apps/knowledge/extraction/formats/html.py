@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.flow import Flow, row
 from apps.knowledge.extraction.formats.plain import decode
 from apps.knowledge.extraction.sections import Section, Sections
+from apps.knowledge.extraction.source import Source, whole
 from apps.knowledge.media_types import text_encoding, without_controls
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ _AS_IT_IS = frozenset(("pre", "textarea"))
 _CELLS = frozenset(("td", "th"))
 
 
-def read_html(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
+def read_html(source: Source, _report: Callable[[int, int], None]) -> list[Section]:
     """A section per heading. Scripts, styles, navigation and what the browser hides are left out."""
-    sections = html_sections(decode_html(path.read_bytes()))
+    sections = html_sections(decode_html(whole(source)))
     if not sections:
         raise ExtractionFailed("empty")
     return sections

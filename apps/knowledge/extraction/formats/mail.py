@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
-from pathlib import Path
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.html import html_sections
 from apps.knowledge.extraction.sections import Section, normalise
+from apps.knowledge.extraction.source import Source, whole
 from apps.knowledge.media_types import text_encoding
 
 _SHOWN_HEADERS = ("From", "To", "Cc", "Date")
@@ -20,13 +20,13 @@ _FLOWED = re.compile(r"(?m)(?<!^--) \n(?!>|--)")
 _DEEPEST = 20
 
 
-def read_eml(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
+def read_eml(source: Source, _report: Callable[[int, int], None]) -> list[Section]:
     """A section for the mail, with its subject as heading, and one for each text or mail attached to it.
 
     Other attachments are named. Of a body that is there as text and as HTML, one is read.
     """
     try:
-        sections = list(_mail(email.message_from_bytes(path.read_bytes()), 0))
+        sections = list(_mail(email.message_from_bytes(whole(source)), 0))
     except (MessageError, RecursionError) as error:
         raise ExtractionFailed("corrupt") from error
     if not sections:

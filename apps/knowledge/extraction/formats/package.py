@@ -7,13 +7,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
 from apps.knowledge.extraction.failures import ExtractionFailed
+from apps.knowledge.extraction.source import Source, opened
 
 # A tree takes about ten times the memory of its text.
 _MOST_BYTES_AS_A_TREE = 48 * 1024 * 1024
@@ -47,10 +47,10 @@ class Relation(NamedTuple):
 
 
 @contextmanager
-def open_package(path: Path) -> Iterator["Package"]:
+def open_package(source: Source) -> Iterator["Package"]:
     """The parts of a zip file. Whatever is wrong with it inside this block is raised as `ExtractionFailed`."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(source) as file, zipfile.ZipFile(file) as archive:
             yield Package(archive)
     except _DAMAGE as error:
         raise ExtractionFailed("corrupt") from error

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.sections import Section, normalise, reflow
+from apps.knowledge.extraction.source import Source
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 _HYPHEN = re.compile("[\ufffe\x02](\\w?)")
 
 
-def read_pdf(path: Path, report: Callable[[int, int], None]) -> list[Section]:
+def read_pdf(source: Source, report: Callable[[int, int], None]) -> list[Section]:
     """A section per page that has text."""
-    sections = [Section(text, page=number) for number, text in _pages(path, report) if text]
+    sections = [Section(text, page=number) for number, text in _pages(source, report) if text]
     if not sections:
         raise ExtractionFailed("image_only")
     return sections
 
 
-def pages_without_text(path: Path) -> list[int]:
+def pages_without_text(source: Source) -> list[int]:
     """The pages, counted from 1, that hold no text: scans, pictures, blank ones."""
-    return [number for number, text in _pages(path, lambda done, total: None) if not text]
+    return [number for number, text in _pages(source, lambda done, total: None) if not text]
 
 
-def _pages(path: Path, report: Callable[[int, int], None]) -> Iterator[tuple[int, str]]:
+def _pages(source: Source, report: Callable[[int, int], None]) -> Iterator[tuple[int, str]]:
     from pypdfium2 import PdfiumError
 
     try:
-        document = _open(path)
+        document = _open(source)
         total = len(document)
         for number in range(1, total + 1):
             yield number, _text(document, number - 1)
@@ -42,12 +42,12 @@ def _pages(path: Path, report: Callable[[int, int], None]) -> Iterator[tuple[int
         raise ExtractionFailed("corrupt") from error
 
 
-def _open(path: Path) -> "PdfDocument":
+def _open(source: Source) -> "PdfDocument":
     from pypdfium2 import PdfDocument, PdfiumError
     from pypdfium2.raw import FORMTYPE_NONE, FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
     try:
-        document = PdfDocument(path)
+        document = PdfDocument(source)
     except PdfiumError as error:
         locked = error.err_code in (FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY)
         raise ExtractionFailed("password_protected" if locked else "corrupt") from error

@@ -1,24 +1,24 @@
 """Plain text and Markdown, in any common encoding."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.sections import Section, markdown_sections, normalise
+from apps.knowledge.extraction.source import Source, whole
 from apps.knowledge.media_types import text_encoding
 
 
-def read_text(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
+def read_text(source: Source, _report: Callable[[int, int], None]) -> list[Section]:
     """One section."""
-    text = normalise(decode(path.read_bytes()))
+    text = normalise(decode(whole(source)))
     if not text.strip():
         raise ExtractionFailed("empty")
     return [Section(text)]
 
 
-def read_markdown(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
+def read_markdown(source: Source, _report: Callable[[int, int], None]) -> list[Section]:
     """A section per heading."""
-    sections = markdown_sections(normalise(decode(path.read_bytes())))
+    sections = markdown_sections(normalise(decode(whole(source))))
     if not sections:
         raise ExtractionFailed("empty")
     return sections

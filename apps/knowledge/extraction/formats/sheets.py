@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.drawing import body_text, graphic_text, relation_id, without_fallbacks
 from apps.knowledge.extraction.formats.package import Package, Relation, open_package
 from apps.knowledge.extraction.sections import Section, normalise
+from apps.knowledge.extraction.source import Source
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _SHAPE_TEXT = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}txBody"
@@ -28,12 +28,12 @@ _LONGEST_PATTERN = 255
 _LAST_DAY = 2_958_466  # of the year 9999
 
 
-def read_xlsx(path: Path, report: Callable[[int, int], None]) -> list[Section]:
+def read_xlsx(source: Source, report: Callable[[int, int], None]) -> list[Section]:
     """A section per sheet; `page` counts the sheets that are shown, `heading` is the sheet's name.
 
     Formulas are read as the values they had when the file was saved. Hidden sheets are left out.
     """
-    with open_package(path) as package:
+    with open_package(source) as package:
         main = package.main_part()
         relations, book = package.relations(main), package.tree(main)
         shown = [sheet for sheet in book.iter(f"{_S}sheet") if sheet.get("state", "visible") == "visible"]

@@ -1,13 +1,13 @@
 """PowerPoint files (.pptx): a section per slide, with what its tables, charts, diagrams and speaker notes say."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.drawing import body_text, graphic_text, relation_id, without_fallbacks
 from apps.knowledge.extraction.formats.package import Package, Relation, open_package
 from apps.knowledge.extraction.sections import Section, normalise
+from apps.knowledge.extraction.source import Source
 
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _TITLES = ("title", "ctrTitle")
@@ -15,12 +15,12 @@ _TITLES = ("title", "ctrTitle")
 _FURNITURE = ("dt", "ftr", "hdr", "sldNum", "sldImg")
 
 
-def read_pptx(path: Path, report: Callable[[int, int], None]) -> list[Section]:
+def read_pptx(source: Source, report: Callable[[int, int], None]) -> list[Section]:
     """A section per slide; `page` is the number that PowerPoint shows, `heading` the slide's title.
 
     Hidden slides are left out, and counted.
     """
-    with open_package(path) as package:
+    with open_package(source) as package:
         main = package.main_part()
         relations = package.relations(main)
         slides = [relations[relation_id(slide)].target for slide in package.tree(main).iter(f"{_P}sldId")]

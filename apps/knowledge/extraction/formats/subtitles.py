@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.formats.plain import decode
 from apps.knowledge.extraction.sections import Section, normalise
+from apps.knowledge.extraction.source import Source, whole
 
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
@@ -28,9 +28,9 @@ class _Cue:
     lines: list[str]
 
 
-def read_subtitles(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
+def read_subtitles(source: Source, _report: Callable[[int, int], None]) -> list[Section]:
     """A section per 30 to 60 seconds, which ends where a sentence does or somebody falls silent."""
-    cues = _once([cue for cue in _cues(normalise(decode(path.read_bytes()))) if cue.lines])
+    cues = _once([cue for cue in _cues(normalise(decode(whole(source)))) if cue.lines])
     if not cues:
         raise ExtractionFailed("empty")
     return [

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from apps.knowledge.extraction.failures import ExtractionFailed
@@ -10,6 +9,7 @@ from apps.knowledge.extraction.formats.drawing import MATH, graphic_text, withou
 from apps.knowledge.extraction.formats.flow import row
 from apps.knowledge.extraction.formats.package import Package, Relation, open_package
 from apps.knowledge.extraction.sections import Section, Sections, normalise
+from apps.knowledge.extraction.source import Source
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BODY, _PARAGRAPH, _TABLE, _ROW, _CELL, _TEXT_BOX = (
@@ -27,12 +27,12 @@ _MOST_ANCESTORS = 20  # Word allows eleven; a chain without end, or in a circle,
 _BODY_LEVEL = 9  # outline levels 0 to 8 are headings
 
 
-def read_docx(path: Path, _report: Callable[[int, int], None]) -> list[Section]:
+def read_docx(source: Source, _report: Callable[[int, int], None]) -> list[Section]:
     """A section per heading; foot- and endnotes follow at the end, where Word keeps them too.
 
     Left out: what is deleted or hidden, comments, and headers and footers, which repeat on every page.
     """
-    with open_package(path) as package:
+    with open_package(source) as package:
         main = package.main_part()
         headings = _heading_styles(package, main)
         reader = _Reader(package, package.relations(main))
