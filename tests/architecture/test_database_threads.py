@@ -23,6 +23,7 @@ ALLOWED = {
     "apps/knowledge/embedding/local.py": "computes vectors",
     "apps/knowledge/fetching.py": "writes fetched files to storage",
     "apps/knowledge/unpacking.py": "reads archives, writes their files to storage",
+    "apps/knowledge/extraction/kept.py": "reads small files",
     "apps/knowledge/extraction/processes.py": "asks the server for a child",
     "apps/knowledge/pipeline.py": "reads files, and cuts text",
     "apps/knowledge/tasks.py": "removes files",

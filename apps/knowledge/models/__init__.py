@@ -1,0 +1,17 @@
+"""What a creator brought, how it was processed, and what search finds. One file for each subject."""
+
+from apps.knowledge.models.arrivals import Import, SkippedEntry, Source
+from apps.knowledge.models.documents import UNFINISHED, Chunk, Correction, Document, Stage, Status, Version
+
+__all__ = [
+    "UNFINISHED",
+    "Chunk",
+    "Correction",
+    "Document",
+    "Import",
+    "SkippedEntry",
+    "Source",
+    "Stage",
+    "Status",
+    "Version",
+]
