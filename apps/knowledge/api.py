@@ -275,5 +275,11 @@ async def cancel_processing(request: HttpRequest, document_id: UUID) -> HttpResp
 async def search(request: HttpRequest, wanted: Query[SearchQuery]) -> Answer:
     """Find passages by their words and their meaning, each with its page or heading."""
     return await operations.search_passages(
-        request.actor, wanted.q, limit=wanted.limit, tag=wanted.tag, document_id=wanted.document_id
+        request.actor,
+        wanted.q,
+        limit=wanted.limit,
+        tag=wanted.tag,
+        document_id=wanted.document_id,
+        by_document=wanted.group == "document",
+        explain=wanted.explain,
     )

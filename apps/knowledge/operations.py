@@ -24,7 +24,7 @@ from apps.knowledge.embedding import current_embedder, passage_text
 from apps.knowledge.errors import ContentMissing, FileMissing, UploadTooLarge
 from apps.knowledge.filenames import display_name, title_of
 from apps.knowledge.models import Chunk, Document
-from apps.knowledge.search.finder import Hit, Question
+from apps.knowledge.search.finder import Candidate, Hit, Question
 from apps.knowledge.services import corrections
 from apps.knowledge.services.documents import delete_document, get_content
 from apps.knowledge.services.imports import Report, begin_import
@@ -203,25 +203,48 @@ async def document_content(who: Asker, document_id: UUID, version: int | None = 
 
 
 @dataclass(frozen=True, slots=True)
+class Legs:
+    """What words alone, and meaning alone, would have answered."""
+
+    lexical: list[Candidate]
+    vector: list[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search found, and how long it took."""
+    """What a search found, and how long it took. `legs` when they were asked for."""
 
     query: str
     took_ms: int
     results: list[Hit]
+    legs: Legs | None = None
 
 
 async def search_passages(
-    who: Asker, query: str, *, limit: int = 10, tag: str | None = None, document_id: UUID | None = None
+    who: Asker,
+    query: str,
+    *,
+    limit: int = 10,
+    tag: str | None = None,
+    document_id: UUID | None = None,
+    by_document: bool = False,
+    explain: bool = False,
 ) -> Answer:
-    """Embed the question, then look for it. Raises `EmbeddingUnavailable`, `DocumentNotFound`."""
+    """Embed the question, then look for it.
+
+    `by_document`: each document once. `explain`, for owner and admins: what each leg alone would have answered.
+    Raises `EmbeddingUnavailable`, `DocumentNotFound`, `RoleRequired`.
+    """
     began = time.perf_counter()
-    await confirm_actor(who)  # before the work of embedding is done for them
+    actor = await confirm_actor(who)  # before the work of embedding is done for them
+    if explain:
+        actor.require(Role.ADMIN)
     vectors = await current_embedder().embed([query])
     actor = await confirm_actor(who)  # again: it may have taken long
-    question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id)
-    hits = await follow(actor, lambda: search(question))
-    return Answer(query, round((time.perf_counter() - began) * 1000), hits)
+    question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id, by_document=by_document)
+    found = await follow(actor, lambda: search(question))
+    legs = Legs(found.lexical, found.vector) if explain else None
+    return Answer(query, round((time.perf_counter() - began) * 1000), found.hits, legs)
 
 
 async def correct_passage(

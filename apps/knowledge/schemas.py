@@ -1,7 +1,7 @@
 """What the API takes and gives. Limits here are the ones of the columns, so nothing fails later."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from ninja import Schema
@@ -222,12 +222,14 @@ class ContentQuery(Schema):
 
 
 class SearchQuery(Schema):
-    """A question, and where to look."""
+    """A question, and where to look. `explain` is for the owner and admins."""
 
     q: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(visible_line)]
-    limit: Annotated[int, Field(ge=1, le=50)] = 10
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
     tag: Annotated[SafeText, Field(max_length=50)] | None = None
     document_id: UUID | None = None
+    group: Literal["passage", "document"] = "passage"
+    explain: bool = False
 
 
 class HitOut(Out):
@@ -243,9 +245,29 @@ class HitOut(Out):
     score: float
 
 
+class CandidateOut(Out):
+    """What one leg alone thinks of a passage."""
+
+    document_id: UUID
+    chunk_id: UUID
+    score: float
+    rank: int
+
+
+class LegsOut(Out):
+    """What words alone (BM25) and meaning alone (cosine) would have answered, best first."""
+
+    lexical: list[CandidateOut]
+    vector: list[CandidateOut]
+
+
 class SearchOut(Out):
-    """The passages that answer best, at most three of one document."""
+    """The passages that answer best: at most three of one document, or one with `group=document`.
+
+    `legs` is there with `explain=true`.
+    """
 
     query: str
     took_ms: int
     results: list[HitOut]
+    legs: LegsOut | None

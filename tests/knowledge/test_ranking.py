@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.knowledge.search.ranking import K1, B, Postings, bm25, fuse
+from apps.knowledge.search.ranking import K1, NEIGHBOURS, OWN_SHARE, B, Postings, bm25, fuse, smooth
 
 
 def postings_of(passages, question):
@@ -68,3 +68,43 @@ def test_a_leg_that_tells_nothing_apart_does_not_count():
 
     assert fuse(np.zeros(2), semantic) == pytest.approx([-0.5, 0.5])
     assert len(fuse(np.zeros(0), np.zeros(0))) == 0
+
+
+def smoothed_by_the_book(scores, nearness):
+    count = len(nearness)
+    low, high = scores[count - 1], scores[0]
+    own = [(score - low) / (high - low) for score in scores[:count]]
+    mixed = []
+    for one in range(count):
+        near = sorted((-nearness[one][other], other) for other in range(count))[: min(NEIGHBOURS, count - 1)]
+        weights = [(max(0.0, -value), other) for value, other in near]
+        total = sum(weight for weight, _ in weights)
+        around = sum(weight * own[other] for weight, other in weights) / total if total else own[one]
+        mixed.append(low + (OWN_SHARE * own[one] + (1 - OWN_SHARE) * around) * (high - low))
+    return [*mixed, *scores[count:]]
+
+
+@given(st.integers(2, 9), st.integers(0, 3), st.integers(0, 2**31))
+def test_smoothing_is_the_formula(count, rest, seed):
+    dice = np.random.default_rng(seed)
+    scores = np.sort(dice.normal(size=count + rest))[::-1]
+    nearness = dice.uniform(-0.5, 1, (count, count))
+    np.fill_diagonal(nearness, 0)
+
+    assert smooth(scores, nearness) == pytest.approx(smoothed_by_the_book(list(scores), nearness.tolist()))
+
+
+def test_one_among_good_ones_comes_before_one_alone():
+    scores = np.array([1.0, 0.5, 0.5, 0.0])
+    nearness = np.array([[0, 0, 0.9, 0], [0, 0, 0, 0.9], [0.9, 0, 0, 0], [0, 0.9, 0, 0]], dtype=float)
+
+    smoothed = smooth(scores, nearness)
+
+    assert smoothed[2] > scores[2] == scores[1] > smoothed[1]
+
+
+@pytest.mark.parametrize("scores", [[], [0.3], [0.3, 0.3, 0.3]])
+def test_where_nothing_stands_out_smoothing_changes_nothing(scores):
+    nearness = np.full((len(scores), len(scores)), 0.5)
+
+    assert smooth(np.array(scores), nearness) == pytest.approx(scores)

@@ -91,6 +91,55 @@ def test_a_document_gives_three_passages_at_most(client, alice, ready):
     assert len(asked(client, alice, q="refunds", limit=2)["results"]) == 2
 
 
+def test_by_document_each_is_found_once_with_the_passage_that_speaks_for_it(client, alice, ready):
+    long = ready(alice, "\n\n".join(f"# Part {n}\n\nRefunds and cats {n}." for n in range(9)).encode(), "long.md")
+    best = ready(alice, b"# One\n\nOf sofas.\n\n# Two\n\nRefunds, refunds, refunds of cats.", "best.md")
+    short = ready(alice, b"One more on refunds.", "short.txt")
+
+    results = asked(client, alice, q="refunds cats", group="document", limit=100)["results"]
+
+    assert sorted(hit["document_id"] for hit in results) == sorted(str(one.id) for one in (long, best, short))
+    assert next(hit["text"] for hit in results if hit["document_id"] == str(best.id)).endswith("refunds of cats.")
+    assert [hit["score"] for hit in results] == sorted((hit["score"] for hit in results), reverse=True)
+    assert len(asked(client, alice, q="refunds cats", group="document", limit=2)["results"]) == 2
+
+
+def test_a_hundred_documents_are_found_when_asked_for(client, alice, ready):
+    for number in range(103):
+        ready(alice, f"Refunds of number {number}.".encode())
+
+    results = asked(client, alice, q="refunds", group="document", limit=100)["results"]
+
+    assert len({hit["document_id"] for hit in results}) == len(results) == 100
+
+
+@pytest.mark.parametrize("group", ["passage", "document"])
+def test_explained_each_leg_says_what_it_alone_would_have_answered(client, alice, ready, group):
+    words = ready(alice, b"Zeppelins fly.", "words.txt")
+    meaning = ready(alice, b"Of airships and balloons.", "meaning.txt")
+
+    plain = asked(client, alice, q="zeppelins", group=group)
+    answer = asked(client, alice, q="zeppelins", group=group, explain=True)
+
+    assert plain["legs"] is None
+    assert answer["results"] == plain["results"]
+    lexical, vector = answer["legs"]["lexical"], answer["legs"]["vector"]
+    assert [one["document_id"] for one in lexical] == [str(words.id)]
+    assert lexical[0]["chunk_id"] == answer["results"][0]["chunk_id"]
+    assert {one["document_id"] for one in vector} == {str(words.id), str(meaning.id)}
+    for leg in (lexical, vector):
+        assert [one["rank"] for one in leg] == list(range(1, len(leg) + 1))
+        assert [one["score"] for one in leg] == sorted((one["score"] for one in leg), reverse=True)
+
+
+def test_only_owner_and_admins_have_a_search_explained(client, alice, bob, ready):
+    ready(alice, b"Refunds are paid.")
+
+    response = client.get("/api/v1/search?q=refunds&explain=true", headers=bob.headers)
+
+    assert (response.status_code, response.json()["code"]) == (403, "role_required")
+
+
 def test_scores_go_down_the_list(client, alice, ready):
     for number in range(6):
         ready(alice, f"Refunds {'and cats ' * number} number {number}.".encode())
@@ -129,7 +178,9 @@ def test_no_question_breaks_the_search(client, alice, ready, q):
         {"q": "a\x00b"},
         {"q": "x" * 501},
         {"q": "x", "limit": 0},
-        {"q": "x", "limit": 51},
+        {"q": "x", "limit": 101},
+        {"q": "x", "group": "tag"},
+        {"q": "x", "explain": "perhaps"},
         {"q": "x", "document_id": "abc"},
         {"q": "x", "tag": "a\x00"},
     ],
@@ -156,7 +207,7 @@ def test_passages_that_share_no_word_need_to_be_near(alice, ready, monkeypatch):
     question = Question("zeppelin", vector)
 
     def find():
-        return async_to_sync(follow)(alice.actor, lambda: search(question))
+        return async_to_sync(follow)(alice.actor, lambda: search(question)).hits
 
     assert len(find()) == 1
     monkeypatch.setattr(finder, "NEAR_ENOUGH", 1.1)

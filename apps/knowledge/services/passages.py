@@ -170,4 +170,4 @@ def choose_probes(actor: Actor, *, work: Work, count: int) -> list[str]:
 
 def is_found(actor: Actor, *, work: Work, question: Question) -> bool:
     """Whether an ordinary search, over everything the creator has, finds a passage of this version."""
-    return any(hit.version_id == work.version_id for hit in find_passages_now(question))
+    return any(hit.version_id == work.version_id for hit in find_passages_now(question).hits)
