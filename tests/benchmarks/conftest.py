@@ -1,8 +1,12 @@
-"""A small collection."""
+"""A hub that is none, a small collection, and clients that do not really wait."""
 
+import asyncio
 import json
 
 import pytest
+
+from benchmarks.patient import PatientClient
+from tests.benchmarks.stand_in import StandInHub
 
 CORPUS = [
     {"_id": "fox", "title": "On foxes", "text": "brown foxes hunt mice"},
@@ -16,6 +20,24 @@ QUERIES = [
     {"_id": "q3", "text": "nobody has judged this"},
 ]
 JUDGEMENTS = [("q1", "owl", 2), ("q1", "fox", 1), ("q2", "rye", 1)]
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """The seconds of every wait, none of which happened."""
+    waits = []
+
+    async def pause(client, seconds):
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(PatientClient, "pause", pause)
+    return waits
+
+
+@pytest.fixture
+def hub(pauses):
+    return StandInHub()
 
 
 @pytest.fixture
