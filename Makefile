@@ -11,12 +11,15 @@ SECONDS ?= 600
 CREATORS ?= 1000
 KILLS ?= 30
 DOCUMENTS ?= 200
+DATA ?=
+TYPOS ?=
+AGAIN ?=
 
 PY := .venv/bin/python
-export PORT QUERY
+export PORT QUERY DATA AGAIN
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench peers load chaos pipeline sockets rls-cost lock env-example ci clean
+.PHONY: help run demo test lint format bench peers load chaos pipeline eval sockets rls-cost lock env-example ci clean
 
 help:  ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +66,10 @@ chaos:  ## Workers killed, Postgres stopped at once, the disk full: nothing is l
 pipeline:  ## Documents of 50 creators through the worker: how fast, and whether the small ones wait (DOCUMENTS=200)
 	@bin/environment bench
 	@$(PY) -m benchmarks.pipeline --documents $(DOCUMENTS)
+
+eval:  ## How well the running hub finds what people judged relevant (DATA=folder in the BEIR layout, TYPOS=1, AGAIN=file)
+	@bin/environment run
+	@exec $(PY) -m benchmarks.evaluate $(if $(TYPOS),--typos $(TYPOS)) $(if $(AGAIN),--again "$$AGAIN") "$$DATA"
 
 sockets:  ## A thousand open sockets: memory of each, and how soon an event is everywhere
 	@bin/environment dev
