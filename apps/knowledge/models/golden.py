@@ -1,7 +1,6 @@
 """Golden questions: what searches should find for them, and what they did find after every change."""
 
 from datetime import datetime
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -162,15 +161,3 @@ class GoldenResult(BaseTenantModel):
 
     def __str__(self) -> str:
         return f"rank {self.rank}"
-
-    @classmethod
-    def of(cls, question: GoldenQuestion, **fields: Any) -> "GoldenResult":
-        """What a run has just found for a question, not saved."""
-        return cls(
-            golden_question=question,
-            rank=question.rank,
-            rank_before=question.rank_before,
-            regressed=question.regressed,
-            at=question.ranked_at,
-            **fields,
-        )

@@ -97,8 +97,9 @@ def delete_document(actor: Actor, *, document_id: UUID) -> list[str]:
     actor.require(Role.EDITOR)
     document = lock_document(document_id)
     paths = stored_paths(document_id)
-    golden.note_deletion(actor, document)
+    golden.note_deletion(document)
     document.delete()
+    golden.ask_for_run(actor, GoldenRun.Reason.DOCUMENT_DELETED)
     for path in paths:
         # The door deletes the file at once; the job is for the door that dies in between.
         remove_file.defer(actor, path=path)

@@ -36,12 +36,14 @@ def note_change(actor: Actor, document: Document, reason: str) -> None:
     ask_for_run(actor, reason)
 
 
-def note_deletion(actor: Actor, document: Document) -> None:
-    """The same for a document that is about to be deleted. What expects it stays, and says that it is gone."""
+def note_deletion(document: Document) -> None:
+    """Let what expects a document that is about to be deleted stay, and say that it is gone.
+
+    Ask for a run when it is deleted: that may take long, and others who ask would wait for it.
+    """
     for question in _expecting(document):
         question.lose_document(document.title)
         question.save()
-    ask_for_run(actor, GoldenRun.Reason.DOCUMENT_DELETED)
 
 
 def _expecting(document: Document) -> list[GoldenQuestion]:
@@ -61,7 +63,7 @@ def ask_for_run(actor: Actor, reason: str) -> GoldenRun | None:
     if not any_question:
         return None
     unfinished = {run.state: run for run in GoldenRun.objects.filter(state__in=UNFINISHED)}
-    waiting = unfinished.get(GoldenRun.State.QUEUED)
+    waiting: GoldenRun | None = unfinished.get(GoldenRun.State.QUEUED)
     if waiting is None:
         new = GoldenRun(state=GoldenRun.State.QUEUED, reasons=[reason])
         # Somebody else may have queued one since: then this waits for their commit, and does nothing.

@@ -92,9 +92,8 @@ def pin_question(actor: Actor, *, question: str, expected: Expected) -> GoldenQu
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key("golden questions")])
     pinned = GoldenQuestion(question=question)
     _expect(pinned, expected)
-    same = {"question": question, "document_id": pinned.document_id}
-    same |= {"source": pinned.source, "occurrence": pinned.occurrence}
-    there: GoldenQuestion | None = GoldenQuestion.objects.filter(**same).first()
+    same = GoldenQuestion.objects.filter(question=question, document=pinned.document)
+    there: GoldenQuestion | None = same.filter(source=pinned.source, occurrence=pinned.occurrence).first()
     if there is not None:
         return there
     if GoldenQuestion.objects.count() >= _most_questions():

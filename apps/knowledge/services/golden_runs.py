@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -92,11 +93,22 @@ def try_questions(actor: Actor, *, run_id: UUID, asked: Sequence[Asked]) -> bool
             continue
         newly = question.note_rank(finding.rank, at=now, passage_gone=finding.passage_gone)
         question.save(update_fields=_RANKS)
-        results.append(GoldenResult.of(question, run_id=run_id))
+        results.append(_result(question, run_id, now))
         if newly:
             _warn(question)
     GoldenResult.objects.bulk_create(results)
     return True
+
+
+def _result(question: GoldenQuestion, run_id: UUID, now: datetime) -> GoldenResult:
+    return GoldenResult(
+        golden_question=question,
+        run_id=run_id,
+        rank=question.rank,
+        rank_before=question.rank_before,
+        regressed=question.regressed,
+        at=now,
+    )
 
 
 def _warn(question: GoldenQuestion) -> None:
