@@ -193,7 +193,7 @@ def _golden_question(document, chunk, question):
         rank=1,
         ranked_at=now,
     )
-    run = GoldenRun.objects.create(state="done", reasons=["asked_for"], model="a model", finished_at=now)
+    run = GoldenRun.objects.create(state="done", reasons=["asked_for"], model="minimodel 8199be", finished_at=now)
     result = GoldenResult.objects.create(golden_question=golden, run=run, rank=1, at=now)
     return str(golden.id), str(result.id)
 
