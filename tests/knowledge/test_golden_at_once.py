@@ -46,6 +46,33 @@ def test_changes_at_the_same_moment_are_one_run(client, alice, ready, serve):
         assert Document.objects.filter(title__startswith="Renamed").count() == 6
 
 
+def test_a_change_that_finds_another_still_asking_asks_for_the_same_run(client, alice, ready, serve):
+    """Neither sees what the other has written; the second waits for the first one's commit."""
+    document = ready(alice, TEXT, "shop.txt")
+    pinned(client, alice, "refunds", document)
+    run_all(alice)
+    noted, go_on = Signal(), Signal()
+
+    def slow_change(actor):
+        golden.ask_for_run(actor, GoldenRun.Reason.TITLE_CHANGED)
+        noted.set()
+        assert go_on.wait(20)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(serve, alice.actor, slow_change)
+        assert noted.wait(20)
+        second = threads.submit(serve, alice.actor, golden.ask_for_run, reason=GoldenRun.Reason.PASSAGE_CHANGED)
+        with pytest.raises(TimeoutError):
+            second.result(0.5)
+        go_on.set()
+        first.result(20)
+        second.result(20)
+
+    (run,) = runs(alice, state="queued")
+    assert run.reasons == ["title_changed", "passage_changed"]
+    assert len(jobs()) == 1
+
+
 def test_a_run_begins_after_the_changes_that_it_was_asked_for(client, alice, ready, serve):
     """Whoever asks first and commits later is waited for, else the run would not see the change."""
     document = ready(alice, TEXT, "shop.txt")
@@ -93,18 +120,25 @@ def test_the_first_question_waits_for_a_change_that_found_none(alice, ready, ser
 
 
 def test_no_more_than_the_limit_at_the_same_moment(alice, ready, serve, monkeypatch):
-    monkeypatch.setenv("GOLDEN_QUESTIONS", "3")
-    document = ready(alice, TEXT, "shop.txt")
+    monkeypatch.setenv("GOLDEN_QUESTIONS", "1")
+    first, second = ready(alice, TEXT, "shop.txt"), ready(alice, b"Refunds are late.", "late.txt")
+    noted, go_on = Signal(), Signal()
 
-    def pin_one(number):
-        try:
-            pin(alice, serve, document, f"refunds {number}")
-        except GoldenQuestionsFull:
-            return 0
-        return 1
+    def slow_pin(actor):
+        golden_questions.pin_question(actor, question="one", expected=Expected(document_id=first.id))
+        noted.set()
+        assert go_on.wait(20)
 
-    with ThreadPoolExecutor(6) as threads:
-        assert sum(threads.map(pin_one, range(6))) == 3
+    with ThreadPoolExecutor(2) as threads:
+        pinning = threads.submit(serve, alice.actor, slow_pin)
+        assert noted.wait(20)
+        refused = threads.submit(pin, alice, serve, second, "two")
+        with pytest.raises(TimeoutError):
+            refused.result(0.5)
+        go_on.set()
+        pinning.result(20)
+        with pytest.raises(GoldenQuestionsFull):
+            refused.result(20)
 
 
 def test_the_same_question_twice_at_the_same_moment_is_one(alice, ready, serve):

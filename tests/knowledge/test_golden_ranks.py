@@ -103,6 +103,17 @@ def test_a_passage_counts_by_its_own_place(client, alice, ready):
     assert one(client, alice, whole)["rank"] == 1
 
 
+def test_what_stands_far_down_is_found_all_the_same(client, alice, ready):
+    wanted = ready(alice, b"One more sentence that speaks of refunds and of many other things.", "more.txt")
+    for number in range(12):
+        ready(alice, f"Refunds {number}.".encode())
+    question = pinned(client, alice, "refunds", wanted)
+
+    run_all(alice)
+
+    assert one(client, alice, question)["rank"] == 13
+
+
 def test_what_is_not_among_the_results_has_no_rank(client, alice, ready):
     document = ready(alice, SHOP, "shop.md")
     question = pinned(client, alice, "zeppelin", document)

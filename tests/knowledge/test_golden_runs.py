@@ -11,8 +11,9 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from apps.knowledge import embedding, regression, tending
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
 from apps.knowledge.models import GoldenQuestion, GoldenResult
-from apps.knowledge.services import documents, golden_runs
+from apps.knowledge.services import documents, golden_questions, golden_runs
 from apps.knowledge.services.documents import update_document
+from apps.knowledge.services.golden_questions import Expected
 from shared.tenancy.scope import creator_scope
 from tests.knowledge.conftest import WordEmbedder
 from tests.knowledge.golden import URL, change, jobs, one, pinned, run_all, run_waiting, runs, start, told
@@ -126,7 +127,7 @@ def test_a_question_that_is_changed_while_it_is_tried_is_tried_again(client, ali
     client.post(f"{URL}/run", headers=alice.headers)
 
     def change_it(actor):
-        GoldenQuestion.objects.update(question="zeppelin", edition=2)
+        golden_questions.change_question(actor, question_id=question["id"], question="zeppelin")
 
     monkeypatch.setattr(embedding, "_embedder", Meanwhile([(alice.actor, change_it)]))
     run = run_waiting(alice)
@@ -185,6 +186,27 @@ def test_two_workers_at_one_run_count_it_once(client, alice, document, question,
         "running",
         "done",
     ]
+
+
+def test_a_run_that_another_worker_has_ended_is_left_at_that(client, alice, document, question, monkeypatch):
+    client.post(f"{URL}/run", headers=alice.headers)
+    (waiting,) = runs(alice, state="queued")
+    calls = []
+
+    class Late(WordEmbedder):
+        async def embed(self, texts):
+            calls.append(texts)
+            if len(calls) == 1:
+                await regression.run(alice.actor, waiting.id)
+                new = {"question": "a newer one", "expected": Expected(document_id=document.id)}
+                await regression.run_as(alice.actor, golden_questions.pin_question, **new)
+            assert len(calls) < 4, "it never ends"
+            return await super().embed(texts)
+
+    monkeypatch.setattr(embedding, "_embedder", Late())
+
+    assert run_waiting(alice).questions == 1
+    assert len(calls) == 2  # each worker's one
 
 
 def test_what_another_worker_has_just_tried_is_not_tried_again(alice, document, question, serve):
