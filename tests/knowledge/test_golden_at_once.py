@@ -13,7 +13,8 @@ from apps.knowledge.models import Document, GoldenQuestion, GoldenRun
 from apps.knowledge.services import documents, golden, golden_questions
 from apps.knowledge.services.golden_questions import Expected
 from shared.tenancy.scope import creator_scope
-from tests.knowledge.golden import jobs, pinned, run_all, runs, start
+from tests.isolation.worker import work_until_done
+from tests.knowledge.golden import jobs, one, pinned, run_all, runs, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEXT = b"Refunds are paid within thirty days."
@@ -192,3 +193,17 @@ def test_everything_at_once_ends_and_what_is_left_is_true(alice, ready, serve):
     for question in left:
         assert (question.state == "target_gone") == (question.document_id not in there)
         assert question.state != "waiting"
+
+
+def test_a_worker_does_the_runs_of_two_creators_each_in_its_own_scope(client, alice, mallory, ready, monkeypatch):
+    monkeypatch.setenv("GOLDEN_DELAY_SECONDS", "0")
+    hers = pinned(client, alice, "refunds", ready(alice, TEXT, "shop.txt"))
+    theirs = pinned(client, mallory, "umbrellas", ready(mallory, b"Umbrellas are opened before the rain."))
+    lonely = pinned(client, mallory, "thirty refunds", ready(mallory, b"Rain falls in autumn."))
+
+    work_until_done(concurrency=2)
+
+    assert [one(client, alice, hers)["rank"], one(client, mallory, theirs)["rank"]] == [1, 1]
+    assert one(client, mallory, lonely)["state"] == "not_found"  # Alice's text is no answer of Mallory's
+    assert {run.state for person in (alice, mallory) for run in runs(person)} == {"done"}
+    assert {job.status for job in jobs()} == {"succeeded"}
