@@ -4,4 +4,4 @@ from shared.tenancy.consumers import TenantConsumer
 
 
 class DocumentsConsumer(TenantConsumer):
-    """`WS /ws`: `document.changed` and `document.deleted`, numbered; ids, states and numbers only."""
+    """`WS /ws`: `document.changed`, `golden.regressed` and the like, numbered; ids, states and numbers only."""

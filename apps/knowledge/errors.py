@@ -70,3 +70,21 @@ class CursorInvalid(ValidationFailed):
     """This cursor is not one that the hub gave out. Start again without it."""
 
     code = "cursor_invalid"
+
+
+class GoldenQuestionNotFound(NotFound):
+    """No such golden question."""
+
+    code = "golden_question_not_found"
+
+
+class GoldenQuestionsFull(Conflict):
+    """There is no room for another golden question. Delete one that matters less."""
+
+    code = "golden_questions_full"
+
+
+class NoGoldenQuestions(Conflict):
+    """There are no golden questions yet. Pin one first."""
+
+    code = "no_golden_questions"

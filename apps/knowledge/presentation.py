@@ -90,6 +90,7 @@ class PassageView:
 class HitView:
     """A passage that answers. `whole` is None when the excerpt is all of it."""
 
+    chunk_id: UUID
     document_id: UUID
     title: str
     place: str
@@ -171,9 +172,8 @@ def present_hit(query: str, hit: Hit) -> HitView:
     text = _without_heading(hit)
     pieces, is_whole = excerpt(query, text)
     whole = None if is_whole else mark_words(query, text)
-    return HitView(
-        hit.document_id, hit.title, place_of(hit.media_type, hit.page, hit.seconds), hit.heading, pieces, whole
-    )
+    place = place_of(hit.media_type, hit.page, hit.seconds)
+    return HitView(hit.chunk_id, hit.document_id, hit.title, place, hit.heading, pieces, whole)
 
 
 def _without_heading(hit: Hit) -> str:

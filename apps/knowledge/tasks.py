@@ -6,7 +6,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from procrastinate.contrib.django import app
 
-from apps.knowledge import fetching, pipeline, storage, tending, unpacking
+from apps.knowledge import fetching, pipeline, regression, storage, tending, unpacking
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.services import documents
 from shared.tenancy.actor import Actor
@@ -40,6 +40,13 @@ async def reindex_document(actor: Actor, *, document_id: str) -> None:
     """Index a long document anew after its title changed."""
     with suppress(DocumentNotFound):  # deleted meanwhile
         await run_as(actor, documents.reindex, document_id=UUID(document_id))
+
+
+# A run that is begun again and again in vain is given up by its own count, and the clock finds one without a job.
+@tenant_task("knowledge.run_golden_questions", retry=5)
+async def run_golden_questions(actor: Actor, *, run_id: str) -> None:
+    """Try the golden questions that this run has not tried yet."""
+    await regression.run(actor, UUID(run_id))
 
 
 @tenant_task("knowledge.remove_file", retry=5)

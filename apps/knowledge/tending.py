@@ -7,6 +7,8 @@ import structlog
 
 from apps.accounts.services import list_creator_ids
 from apps.knowledge import storage
+from apps.knowledge.embedding import current_embedder
+from apps.knowledge.golden import embedder_hash
 from apps.knowledge.services.tending import claimed_paths, tend
 from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor, Role
@@ -24,9 +26,10 @@ UNCLAIMED_AFTER = timedelta(hours=6)
 async def tend_everybody() -> int:
     """Queue what nobody is at and what is due, for each creator; returns how many jobs that makes."""
     silent = get_env_value("JOB_STALLED_SECONDS", fallback=True) * _PATIENCE
+    embedder = embedder_hash(current_embedder().name)
     queued = 0
     async for actor in _every_creator():
-        queued += await run_as(actor, tend, silent_seconds=silent)
+        queued += await run_as(actor, tend, silent_seconds=silent, embedder=embedder)
     return queued
 
 

@@ -1,8 +1,8 @@
-"""The addresses of a creator's documents and of search."""
+"""The addresses of a creator's documents, of search and of golden questions."""
 
 from django.urls import path
 
-from apps.knowledge.pages import document, listing, passages, searching, uploads
+from apps.knowledge.pages import document, golden, listing, passages, searching, uploads
 
 app_name = "knowledge"
 
@@ -20,5 +20,10 @@ urlpatterns = [
     path("documents/<uuid:document_id>/versions/<int:number>/restore", document.restore, name="restore"),
     path("documents/<uuid:document_id>/passages", passages.passages, name="passages"),
     path("documents/<uuid:document_id>/passages/<uuid:passage_id>", passages.change, name="passage"),
+    path("golden-questions", golden.questions, name="golden_questions"),
+    path("golden-questions/run", golden.run, name="run_golden_questions"),
+    path("golden-questions/<uuid:question_id>", golden.question, name="golden_question"),
+    path("golden-questions/<uuid:question_id>/accept", golden.accept, name="accept_golden_rank"),
+    path("golden-questions/<uuid:question_id>/delete", golden.delete, name="delete_golden_question"),
     path("search", searching.search, name="search"),
 ]

@@ -131,6 +131,9 @@ REGISTRY: tuple[Variable, ...] = (
     Variable("IMPORT_ALLOWED_NETWORKS", kinds.networks(), "", "Networks that documents may be fetched from although they are not public: your intranet. Every creator can read what answers there."),
     Variable("IMPORT_REFUSED_NETWORKS", kinds.networks(), "", "Networks that are public and yet nothing is fetched from: your own servers, your own NAT64 prefix."),
     Variable("IMPORT_SECONDS", kinds.whole(1, 3600), "60", "How long fetching one document may take, redirects and all."),
+    # Golden questions
+    Variable("GOLDEN_QUESTIONS", kinds.whole(1, 10_000), "200", "Golden questions that a creator may have."),
+    Variable("GOLDEN_DELAY_SECONDS", kinds.whole(0, 3600), "10", "How long after a change they are run: changes that follow meanwhile share the run."),
     # Worker
     Variable("WORKER_CONCURRENCY", kinds.whole(1, 64), "2", "Jobs that one worker does at a time."),
     Variable("JOB_STALLED_SECONDS", kinds.whole(1, 86_400), "10", "After how long a dead worker's job is taken up again."),

@@ -127,6 +127,7 @@ def every_operation():
 HANDBOOK = {"document_id": Id("handbook")}
 DRAFT = {"document_id": Id("draft")}
 BROKEN = {"document_id": Id("broken")}
+GOLDEN = {"question_id": Id("golden")}
 EMPTY_ZIP = b"PK\x05\x06" + b"\x00" * 18
 NEW_TEXT = ("notes.txt", b"A new text that nobody has brought before.")
 
@@ -167,6 +168,16 @@ CALLS = {
     "GET /api/v1/imports/{import_id}": Call(200, {"import_id": Id("import")}, shows=(FILENAME, HEADING)),
     "GET /api/v1/documents/{document_id}/source": Call(200, HANDBOOK, shows=(SITE,)),
     "PATCH /api/v1/documents/{document_id}/source": Call(200, HANDBOOK, body={"refresh_hours": 24}, shows=(SITE,)),
+    "GET /api/v1/golden-questions": Call(200, shows=(TITLE, TEXT, HEADING)),
+    "POST /api/v1/golden-questions": Call(
+        201, body={"question": "How?", "document_id": Id("handbook"), "chunk_id": Id("chunk")}, shows=(TITLE, TEXT)
+    ),
+    "POST /api/v1/golden-questions/run": Call(202),
+    "GET /api/v1/golden-questions/{question_id}": Call(200, GOLDEN, shows=(TITLE, TEXT, HEADING)),
+    "PATCH /api/v1/golden-questions/{question_id}": Call(
+        200, GOLDEN, body={"document_id": Id("draft")}, shows=(TITLE, TEXT)
+    ),
+    "DELETE /api/v1/golden-questions/{question_id}": Call(204, GOLDEN),
     "GET /api/v1/search": Call(
         200, query={"q": "tuned twice a year", "document_id": Id("handbook")}, shows=(TITLE, TEXT, HEADING)
     ),

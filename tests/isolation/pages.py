@@ -13,6 +13,7 @@ PASSAGE = HANDBOOK | {"passage_id": Id("chunk")}
 EMPTY_ZIP = b"PK\x05\x06" + b"\x00" * 18
 NEW_TEXT = ("notes.txt", b"A new text that nobody has brought before.")
 QUESTION = {"q": "tuned twice a year"}
+GOLDEN = {"question_id": Id("golden")}
 
 # Each route, with every way it is called. Routes of operations are in `operations.py`, the admin's in its own test.
 PAGES = {
@@ -44,6 +45,17 @@ PAGES = {
         ("POST", Call(302, PASSAGE, form={"text": "It is tuned once a year.", "do": "save"})),
         ("POST", Call(302, PASSAGE, form={"do": "hide"})),
     ],
+    "golden-questions": [
+        ("GET", Call(200, shows=(TITLE, TEXT, HEADING))),
+        ("POST", Call(302, form={"question": "How?", "document": Id("handbook"), "passage": Id("chunk")})),
+    ],
+    "golden-questions/run": [("POST", Call(302))],
+    "golden-questions/{question_id}": [
+        ("GET", Call(200, GOLDEN, shows=(TITLE, TEXT, HEADING))),
+        ("POST", Call(302, GOLDEN, form={"question": "How?", "document": Id("draft")})),
+    ],
+    "golden-questions/{question_id}/accept": [("POST", Call(302, GOLDEN))],
+    "golden-questions/{question_id}/delete": [("POST", Call(302, GOLDEN))],
     "search": [
         ("GET", Call(200, query=QUESTION, shows=(TITLE,))),
         ("GET", Call(200, query=QUESTION | {"document": Id("handbook")}, shows=(TITLE,))),

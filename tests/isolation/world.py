@@ -16,7 +16,19 @@ from django.utils import timezone
 from apps.accounts.models import AuditEntry
 from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
-from apps.knowledge.models import Chunk, Correction, Document, Import, SkippedEntry, Source, Stage, Version
+from apps.knowledge.models import (
+    Chunk,
+    Correction,
+    Document,
+    GoldenQuestion,
+    GoldenResult,
+    GoldenRun,
+    Import,
+    SkippedEntry,
+    Source,
+    Stage,
+    Version,
+)
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
 from shared.tenancy.events import News, store_events
@@ -77,6 +89,8 @@ def build_acme(actor, email=""):
         skipped = SkippedEntry.objects.create(archive=archive, position=0, name=HEADING, code="entry_taken")
         original = source_of(f"{TEXT} as it was read")
         correction = Correction.objects.create(document=document, source=original, original=TEXT, text=HEADING)
+        golden, result = _golden_question(document, chunk, f"How often is the {TEXT} tuned?")
+    acme.things |= {"golden": golden, "goldenresult": result}
     acme.things |= {"correction": str(correction.id)}
     acme.things |= {"import": str(archive.id), "skippedentry": str(skipped.id)}
     acme.things |= {"version": str(version.id), "chunk": str(chunk.id), "profile": str(profile.id)}
@@ -95,6 +109,7 @@ def build_umbrella(actor):
         _document(umbrella, "draft", b"draft " + content, Document.Status.QUEUED, words)
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
         umbrella.things["chunk"] = str(chunk.id)
+        umbrella.things["golden"], _ = _golden_question(chunk.document, chunk, "When is an umbrella opened?")
         umbrella.things["import"] = str(Import.objects.create(filename="umbrellas.zip", state="done").id)
     return umbrella
 
@@ -164,6 +179,23 @@ def _chunk(document, version, text, heading):
         lexemes=SearchVector("text", config="english"), lexeme_count=len(text.split())
     )
     return chunk
+
+
+def _golden_question(document, chunk, question):
+    """One that was tried once and found; returns its id and its result's."""
+    now = timezone.now()
+    golden = GoldenQuestion.objects.create(
+        question=question,
+        document=document,
+        document_title=document.title,
+        source=chunk.source,
+        passage=chunk.text,
+        rank=1,
+        ranked_at=now,
+    )
+    run = GoldenRun.objects.create(state="done", reasons=["asked_for"], model="minimodel 8199be", finished_at=now)
+    result = GoldenResult.objects.create(golden_question=golden, run=run, rank=1, at=now)
+    return str(golden.id), str(result.id)
 
 
 @cache

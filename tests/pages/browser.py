@@ -39,6 +39,7 @@ class VisitedHub:
             PUBLIC_URL=self.url,
             WEB_WORKERS="1",
             MAX_UPLOAD_BYTES=str(MOST_BYTES),
+            GOLDEN_DELAY_SECONDS="1",
             LIMIT_REGISTER="1000/60",
             LIMIT_UPLOAD="1000/60",
             LIMIT_DEFAULT="100000/60",

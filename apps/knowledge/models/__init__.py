@@ -2,12 +2,16 @@
 
 from apps.knowledge.models.arrivals import Import, SkippedEntry, Source
 from apps.knowledge.models.documents import UNFINISHED, Chunk, Correction, Document, Stage, Status, Version
+from apps.knowledge.models.golden import GoldenQuestion, GoldenResult, GoldenRun
 
 __all__ = [
     "UNFINISHED",
     "Chunk",
     "Correction",
     "Document",
+    "GoldenQuestion",
+    "GoldenResult",
+    "GoldenRun",
     "Import",
     "SkippedEntry",
     "Source",

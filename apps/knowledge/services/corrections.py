@@ -7,8 +7,9 @@ from uuid import UUID
 from pgvector import HalfVector
 
 from apps.knowledge.errors import PassageNotFound
-from apps.knowledge.models import Chunk, Correction, Document, Version
+from apps.knowledge.models import Chunk, Correction, Document, GoldenRun, Version
 from apps.knowledge.search.index import index_words
+from apps.knowledge.services import golden
 from apps.knowledge.services.access import find_document, lock_document
 from apps.knowledge.services.versions import announce_document
 from shared.tenancy.actor import Actor, Role
@@ -92,6 +93,7 @@ def correct_passage(
     else:
         correction.save()
     _apply(document, correction, new)
+    golden.note_change(actor, document, GoldenRun.Reason.PASSAGE_CHANGED)
     announce_document(document)
     return Chunk.objects.defer("embedding", "lexemes").get(id=chunk_id)
 

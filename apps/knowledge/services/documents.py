@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.knowledge.errors import VersionNotFound
-from apps.knowledge.models import Document, Stage, Version
+from apps.knowledge.models import Document, GoldenRun, Stage, Version
 from apps.knowledge.search.index import index_words
+from apps.knowledge.services import golden
 from apps.knowledge.services.access import find_document, lock_document, newest_version
 from apps.knowledge.services.cursors import read_cursor, write_cursor
 from apps.knowledge.services.reads import newest_documents
@@ -85,6 +86,7 @@ def reindex(actor: Actor, *, document_id: UUID) -> None:
     document = lock_document(document_id)
     for version in Version.objects.filter(document=document):
         index_words(version_id=version.id, language=version.language, title=document.title)
+    golden.note_change(actor, document, GoldenRun.Reason.TITLE_CHANGED)
 
 
 def delete_document(actor: Actor, *, document_id: UUID) -> list[str]:
@@ -95,7 +97,9 @@ def delete_document(actor: Actor, *, document_id: UUID) -> list[str]:
     actor.require(Role.EDITOR)
     document = lock_document(document_id)
     paths = stored_paths(document_id)
+    golden.note_deletion(document)
     document.delete()
+    golden.ask_for_run(actor, GoldenRun.Reason.DOCUMENT_DELETED)
     for path in paths:
         # The door deletes the file at once; the job is for the door that dies in between.
         remove_file.defer(actor, path=path)

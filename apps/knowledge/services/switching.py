@@ -5,8 +5,9 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.knowledge.errors import VersionNotFound, VersionNotRestorable
-from apps.knowledge.models import Chunk, Document, Status, Version
+from apps.knowledge.models import Chunk, Document, GoldenRun, Status, Version
 from apps.knowledge.search.index import index_words
+from apps.knowledge.services import golden
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.ledger import Work, locked
 from apps.knowledge.services.versions import announce_document, begin_version, give_up
@@ -29,6 +30,7 @@ def go_live(actor: Actor, *, work: Work) -> None:
     if document.title != work.title:  # changed while the version was being made
         index_words(version_id=version.id, language=version.language, title=document.title)
     _switch(document, version)
+    golden.note_change(actor, document, GoldenRun.Reason.DOCUMENT_READY)
 
 
 def restore_version(actor: Actor, *, document_id: UUID, number: int) -> Document:
@@ -52,6 +54,7 @@ def restore_version(actor: Actor, *, document_id: UUID, number: int) -> Document
     if give_up(document) is not None:
         document.status = Status.CANCELLED
     _switch(document, version)
+    golden.note_change(actor, document, GoldenRun.Reason.DOCUMENT_RESTORED)
     return document
 
 

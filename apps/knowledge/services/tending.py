@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.knowledge.models import UNFINISHED, Stage, Version
 from apps.knowledge.services.access import lock_document
+from apps.knowledge.services.golden_runs import tend_runs
 from apps.knowledge.services.imports import resume_lost_imports, unfinished_archives
 from apps.knowledge.services.sources import queue_due
 from apps.knowledge.services.versions import living_jobs, queue_version
@@ -52,9 +53,10 @@ def _resume(actor: Actor, version_id: UUID) -> bool:
     return True
 
 
-def tend(actor: Actor, *, silent_seconds: int) -> int:
+def tend(actor: Actor, *, silent_seconds: int, embedder: UUID) -> int:
     """Queue all that nobody is at, and a look at each address whose time has come; returns how many jobs that makes."""
-    return len(resume_lost(actor, silent_seconds=silent_seconds)) + resume_lost_imports(actor) + queue_due(actor)
+    lost = len(resume_lost(actor, silent_seconds=silent_seconds)) + resume_lost_imports(actor)
+    return lost + queue_due(actor) + tend_runs(actor, embedder=embedder)
 
 
 def claimed_paths(actor: Actor, *, paths: Sequence[str]) -> set[str]:

@@ -6,6 +6,7 @@
   const rows = document.getElementById("rows");
   const imports = document.getElementById("imports");
   const progress = () => document.getElementById("progress");
+  const golden = document.getElementById("golden");
   const live = document.getElementById("live");
   const FINISHED = new Set(["ready", "failed", "cancelled"]);
 
@@ -150,6 +151,20 @@
     });
   }
 
+  // Nothing in it is typed into, so it is put in its place whole.
+  function refreshGolden() {
+    soon("golden", async () => {
+      const html = await fetchPart(location.href);
+      if (html === null) return;
+      const focused = golden.contains(document.activeElement) ? document.activeElement.id : "";
+      const before = golden.querySelector("[data-said]")?.textContent;
+      golden.replaceChildren(fragment(html));
+      if (focused) document.getElementById(focused)?.focus();
+      const after = golden.querySelector("[data-said]")?.textContent;
+      if (after && after !== before) announce(after.trim().replace(/\s+/g, " "));
+    });
+  }
+
   // Everything, where single events are not to be had.
   function refreshAll() {
     if (rows) soon("rows", async () => {
@@ -160,6 +175,7 @@
       refreshImport(row.dataset.import);
     }
     if (progress()) refreshProgress();
+    if (golden) refreshGolden();
   }
 
   // --- events ----------------------------------------------------------------------------------------------
@@ -224,6 +240,7 @@
       if (event.type === "document.changed") changed(event);
       if (event.type === "document.deleted") deleted(event);
       if (event.type === "import.changed" && imports) refreshImport(event.id);
+      if (event.type.startsWith("golden.") && golden) refreshGolden();
       // More was missed than the hub has kept.
       if (event.type === "reload") refreshAll();
     });
@@ -236,7 +253,7 @@
     });
   }
 
-  if (rows || progress()) connect();
+  if (rows || progress() || golden) connect();
 
   // --- answers of htmx that are not fragments -------------------------------------------------------------------
 
