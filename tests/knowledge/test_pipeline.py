@@ -12,6 +12,7 @@ from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
 from apps.knowledge.extraction import ocr
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.models import Chunk, Document, Stage, Version
+from apps.knowledge.search.finder import Found
 from apps.knowledge.services import ledger, passages, switching
 from shared.tenancy.scope import creator_scope
 from tests.knowledge import files
@@ -174,7 +175,7 @@ def test_a_lost_file_is_a_reason_of_its_own(alice, bring, process):
 
 def test_ready_means_that_a_search_found_it(alice, bring, process, monkeypatch):
     document = bring(alice, b"hello world")
-    monkeypatch.setattr(passages, "find_passages_now", lambda question: [])
+    monkeypatch.setattr(passages, "find_passages_now", lambda question: Found([], [], []))
 
     document = process(alice.actor, document)
 
