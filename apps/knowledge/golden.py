@@ -1,7 +1,8 @@
 """What the rank of a golden question is, and when it has become worse. Said here and nowhere else."""
 
-from hashlib import md5
 from uuid import UUID
+
+from apps.knowledge.hashes import text_hash
 
 # A rank is the place, counted from 1, of the first result that is what the question expects, among so many results of
 # an ordinary search over everything the creator has. Where a document is expected, each document counts once. None:
@@ -20,7 +21,7 @@ def is_regression(before: int | None, now: int | None) -> bool:
 
 def embedder_hash(name: str) -> UUID:
     """Tells embedders apart without their names, which may hold an address that is no creator's business."""
-    return UUID(md5(name.encode(), usedforsecurity=False).hexdigest())
+    return text_hash(name)
 
 
 def model_label(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -31,15 +30,6 @@ for line in source:
     {before}
     say(section=[f"{{os.getpid()}} {{content}}", None, "", None]); say(language="en")
     {after}
-"""
-
-# A real server whose children have grown too much with any file.
-SMALL = """
-import socket, sys
-from apps.knowledge.extraction import child, server
-child._GROWN_BYTES = 0
-server.warm_up()
-server.Server(socket.socket(fileno=int(sys.argv[1])), child.perform).serve()
 """
 
 
@@ -195,6 +185,15 @@ async def test_one_ends_after_so_many_files(reader, said, monkeypatch):
     assert await process(said, ANNA) != first
 
 
+async def test_one_that_grew_is_not_kept(reader, said):
+    reader(before="held = bytearray(200 << 20); held[::4096] = bytes(len(held[::4096]))")
+
+    first = await process(said, ANNA)
+
+    await gone(first)
+    assert await process(said, ANNA) != first
+
+
 async def test_of_too_many_that_wait_the_one_that_waited_longest_ends(reader, said, monkeypatch):
     monkeypatch.setattr(kept, "MOST_IDLE", 2)
     reader()
@@ -278,20 +277,6 @@ async def test_the_real_one_lies_in_the_sandbox_and_was_told_of_no_path(tmp_path
     assert "path" not in job
     (child,) = Path(f"/proc/{real_server.pid}/task/{real_server.pid}/children").read_text().split()
     assert "Seccomp:\t2" in Path(f"/proc/{child}/status").read_text()
-
-
-async def test_the_real_one_serves_no_other_once_it_grew(tmp_path, monkeypatch, real_server):
-    path = tmp_path / "stored"
-    path.write_bytes(b"Herons")
-    begun = []
-    monkeypatch.setattr(kept, "_begin", _counted(begun, kept._begin))
-    real_server._program = (sys.executable, "-c", SMALL)
-
-    for _ in range(3):
-        await read(path, media_types.TEXT, owner=ANNA)
-        await asyncio.sleep(0.1)
-
-    assert len(begun) == 3
 
 
 def test_the_worker_names_the_creator_whose_file_it_is(alice, mallory, ready, monkeypatch):

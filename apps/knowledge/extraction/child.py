@@ -14,7 +14,6 @@ Whatever else happens, the parent judges by how the process ended.
 """
 
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -39,8 +38,6 @@ MAX_PIXELS = 20_000_000
 _LONGEST_SIDE = 32_000
 _POINTS_PER_INCH = 72
 _ARCHIVES = ("application/vnd.openxmlformats-officedocument.", "application/epub+zip")
-# One that has served a file which took this much memory serves no other.
-_GROWN_BYTES = 384 * 1024 * 1024
 # Progress is for people: more often than this only costs.
 _PROGRESS_SECONDS = 0.05
 
@@ -82,8 +79,6 @@ def serve(given: int, say: Say) -> None:
             read(
                 source.read(asked["bytes"]), asked["media_type"], lambda said: None if "progress" in said else say(said)
             )
-            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _GROWN_BYTES:
-                return  # the next file finds a fresh one
 
 
 def read(file: Source, media_type: str, say: Say) -> None:

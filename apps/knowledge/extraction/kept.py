@@ -19,11 +19,13 @@ from apps.knowledge.extraction.processes import WATCH_SECONDS, ServerLost, begin
 
 MOST_BYTES = 256 * 1024
 MOST_FILES = 200
-MOST_IDLE = 32
+MOST_IDLE = 64
 IDLE_SECONDS = 10.0
 FILE_SECONDS = 2.0
 # All that one may use in its life.
 _PROCESSOR_SECONDS, _MOST_MEMORY_BYTES = 60, 512 * 1024 * 1024
+# What one may hold while it waits. An ordinary one holds 25 MB, of which 2 are its own.
+KEPT_BYTES = 96 * 1024 * 1024
 _BLOCK = 1 << 18
 _ENDED = (ExtractionFailed, ServerLost, OSError)
 
@@ -69,7 +71,8 @@ class _Kept:
     async def begin(self) -> None:
         """Raises one of `_ENDED`."""
         job = {"do": "serve", "seconds": _PROCESSOR_SECONDS, "memory_bytes": self._memory_bytes}
-        self._answer, _, self._line = await begin(job, self._closing)
+        self._answer, errors, self._line = await begin(job, self._closing)
+        errors.close()  # what it complains of counts for nothing
         said = await self.loop.sock_recv(self._line, 64)
         if not said:
             raise ServerLost
@@ -99,6 +102,10 @@ class _Kept:
             self._answer.recv(1)
             return False
         return True
+
+    def has_grown(self) -> bool:
+        """Whether it holds more than one that waits should."""
+        return resident_bytes(self._pid) > KEPT_BYTES
 
     def idle(self) -> None:
         """Wait for the next file, for a while."""
@@ -148,7 +155,7 @@ def _take(owner: UUID) -> _Kept | None:
 
 
 def _keep(child: _Kept) -> None:
-    if child.files >= MOST_FILES:
+    if child.files >= MOST_FILES or child.has_grown():
         child.close()
         return
     child.idle()

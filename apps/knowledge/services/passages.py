@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import md5
 from uuid import UUID
 
 from django.db import connection
@@ -12,6 +11,7 @@ from pgvector import HalfVector
 
 from apps.knowledge.chunking import Passage
 from apps.knowledge.embedding import passage_text
+from apps.knowledge.hashes import text_hash
 from apps.knowledge.models import Chunk, Correction, Stage, Version
 from apps.knowledge.search.finder import Question, find_passages_now
 from apps.knowledge.search.index import index_words
@@ -32,7 +32,7 @@ class Facts:
 
 def source_of(text: str) -> UUID:
     """Which passage of a file this is: a hash of its text as it was read. As `md5(text)::uuid` in Postgres."""
-    return UUID(md5(text.encode(), usedforsecurity=False).hexdigest())
+    return text_hash(text)
 
 
 def store_passages(actor: Actor, *, work: Work, passages: Sequence[Passage], facts: Facts) -> None:
@@ -73,8 +73,7 @@ def store_passages(actor: Actor, *, work: Work, passages: Sequence[Passage], fac
 
 def embedded_hash(model: str, title: str, heading: str, text: str) -> UUID:
     """What a passage's vector is made of: while this stays, so does the vector."""
-    made_of = f"{model}\n{passage_text(title, heading, text)}"
-    return UUID(md5(made_of.encode(), usedforsecurity=False).hexdigest())
+    return text_hash(f"{model}\n{passage_text(title, heading, text)}")
 
 
 _TAKE_OVER = """
