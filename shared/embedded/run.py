@@ -9,7 +9,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,7 +57,7 @@ def main() -> int:
             hub.prepare_database()
             hub.start_parts(supervisor)
             _say_ready(port, hub_folder, time.monotonic() - started)
-            supervisor.keep_going(until=_asked_to_stop.is_set)
+            supervisor.keep_going(until=lambda: bool(_asked_to_stop))
             _say("Stopping ...")
         except Stopped:
             _say("Stopping ...")
@@ -94,12 +93,13 @@ def _say(text: str) -> None:
         return
 
 
-_asked_to_stop = threading.Event()
+# The signals that came. No `threading.Event`: a second signal during its `set` would wait for the first for ever.
+_asked_to_stop: list[int] = []
 
 
 def _stop(number: int, frame: object) -> None:
     # Both: raising cuts a long wait short, but Python swallows what is raised inside a finalizer.
-    _asked_to_stop.set()
+    _asked_to_stop.append(number)
     raise Stopped
 
 

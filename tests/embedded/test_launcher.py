@@ -307,3 +307,40 @@ def test_nothing_outlives_a_killed_launcher_and_the_next_start_recovers(hub):
     assert sign_in(hub).status_code == 200
     assert not hub.stop(signal.SIGTERM)
     assert not hub.said().count("Traceback")
+
+
+# Stops with a second signal at each line of what the first one does, in whatever it calls.
+TWO_SIGNALS = """
+import signal, sys
+from shared.embedded import run
+
+def at_line(wanted):
+    seen = 0
+    def trace(frame, event, argument):
+        nonlocal seen
+        seen += event == "line"
+        if seen == wanted:
+            seen += 1
+            signal.raise_signal(signal.SIGTERM)
+        return trace
+    return trace
+
+signal.signal(signal.SIGTERM, run._stop)
+for wanted in range(1, 30):
+    before = len(run._asked_to_stop)
+    sys.settrace(at_line(wanted))
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except run.Stopped:
+        sys.settrace(None)
+        assert len(run._asked_to_stop) > before
+    else:
+        raise AssertionError("nothing stopped")
+print("stopped each time")
+"""
+
+
+def test_two_signals_at_the_same_moment_stop_it_too():
+    done = subprocess.run([sys.executable, "-c", TWO_SIGNALS], capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("stopped each time\n", "")
