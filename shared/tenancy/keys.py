@@ -14,6 +14,8 @@ from shared.tenancy.scope import require_creator
 
 # Filled as models are built, historical ones included; the compiler looks joined tables up here.
 TENANT_TABLES: set[str] = set()
+# Those whose changes leave the creator's revision alone: models that say `counts_revision = False`.
+UNCOUNTED_TABLES: set[str] = set()
 
 
 class CreatorKey(models.ForeignKey):  # type: ignore[type-arg]
@@ -40,6 +42,13 @@ class CreatorKey(models.ForeignKey):  # type: ignore[type-arg]
         super().contribute_to_class(cls, name, private_only, **kwargs)
         if not cls._meta.abstract:
             TENANT_TABLES.add(cls._meta.db_table)
+            if not getattr(cls, "counts_revision", True):
+                UNCOUNTED_TABLES.add(cls._meta.db_table)
+
+
+def names_uncounted_table(sql: Any) -> bool:
+    """Whether a statement may have to do with an uncounted table. Never the last word: Postgres has that."""
+    return isinstance(sql, str) and any(table in sql for table in UNCOUNTED_TABLES)
 
 
 def is_tenant_model(model: Any) -> bool:

@@ -1,6 +1,6 @@
 """The base of every tenant table. A developer inherits it and writes nothing about isolation."""
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -43,7 +43,12 @@ class BaseTenantModel(models.Model):
 
     In the database the primary key is `(creator_id, id)`, keys between tenant tables are composite, and one
     policy admits only the rows of the creator that the transaction is bound to.
+
+    `counts_revision = False` is for rows that the hub writes about a creator all the time and that no answer with an
+    ETag is made of: a transaction that changes nothing else leaves the revision where it is.
     """
+
+    counts_revision: ClassVar[bool] = True
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     creator = CreatorKey()
@@ -74,7 +79,7 @@ class BaseTenantModel(models.Model):
 
 
 class Revision(BaseTenantModel):
-    """How often a creator's rows have changed. Counted by every transaction that wrote, as it commits.
+    """How often a creator's rows have changed. Counted by every transaction that wrote what counts, as it commits.
 
     Whoever keeps something that was made of a creator's rows keeps this number with it: while the number stands, so
     do the rows. See docs/decisions/0006-revisions.md.

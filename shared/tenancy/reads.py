@@ -24,6 +24,7 @@ from shared.security.tokens import Claims
 from shared.tenancy.actor import Actor, Asker
 from shared.tenancy.backend.liveness import is_gone
 from shared.tenancy.exchange import Parameters, ReadConnection, Row, Rows
+from shared.tenancy.keys import names_uncounted_table
 from shared.tenancy.models import Revision
 from shared.tenancy.policies import SETTING
 from shared.tenancy.scope import creator_scope, require_creator
@@ -81,7 +82,8 @@ class Read:
     def statement(self, values: Mapping[str, Any]) -> Statement:
         """The compiled statement for values of this shape.
 
-        With a value called `unless` that is not None it finds no rows while that is the creator's revision.
+        With a value called `unless` that is not None it finds no rows while that is the creator's revision. Raises
+        `TypeError` for rows that change without the revision: an answer made of them would be called current for ever.
         """
         given = tuple(name for name, value in values.items() if value is not None and name != "limit")
         return _statement(self, tuple(values), given, values.get("limit"))
@@ -98,7 +100,10 @@ def _statement(read: Read, names: tuple[str, ...], given: tuple[str, ...], limit
         rows = rows.values_list(*read.columns)
         return (rows if limit is None else rows[: limit + 1]).query
 
-    return compile_statement(query)
+    statement = compile_statement(query)
+    if names_uncounted_table(statement.sql):
+        raise TypeError(f"{read.build.__name__}: the revision says nothing about these rows; read them in a service")
+    return statement
 
 
 # ---- Reading it

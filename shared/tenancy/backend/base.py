@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from shared.tenancy.backend.liveness import is_gone
 from shared.tenancy.backend.schema import TenantSchemaEditor
 from shared.tenancy.ids import uuid7
-from shared.tenancy.keys import is_tenant_model
+from shared.tenancy.keys import UNCOUNTED_TABLES, is_tenant_model, names_uncounted_table
 from shared.tenancy.policies import SETTING
 from shared.tenancy.scope import ScopeSwitch, current_creator
 
@@ -40,16 +40,33 @@ def set_local(creator: UUID | None) -> str:
     return f"SET LOCAL {SETTING} = '{creator or ''}'; "
 
 
-def count_revision(creator: UUID) -> str:
+def count_revision(creator: UUID, *, unless_uncounted: bool = False) -> str:
     """The statement that counts a creator's revision up.
 
-    Not for a transaction that has neither written nor locked a row, nor for one that has erased the creator.
+    Not for a transaction that has neither written nor locked a row, nor for one that has erased the creator; with
+    `unless_uncounted`, nor for one that has written to nothing but uncounted tables.
     """
     creators = apps.get_model(settings.CREATOR_MODEL)._meta.db_table
     return (
         f"INSERT INTO tenancy_revision (creator_id, id, number) SELECT id, '{uuid7()}', 1 FROM {creators}"
         f" WHERE id = '{creator}' AND pg_current_xact_id_if_assigned() IS NOT NULL"
+        f"{_wrote_what_counts() if unless_uncounted else ''}"
         " ON CONFLICT (creator_id) DO UPDATE SET number = tenancy_revision.number + 1; "
+    )
+
+
+def _wrote_what_counts() -> str:
+    """Asks Postgres whether the transaction has written to a table that counts, whoever wrote: SQL and cascades too.
+
+    Until it ends, a transaction holds a lock on each table that it has written to, stronger than those of readers and
+    of row locks. The table of the count itself is locked by the very statement that asks. Looking at the locks takes
+    several times as long as counting, so only transactions that may do without the count ask.
+    """
+    names = ", ".join(f"'{table}'" for table in sorted({"tenancy_revision", *UNCOUNTED_TABLES}))
+    return (
+        " AND EXISTS (SELECT 1 FROM pg_locks held JOIN pg_class locked ON locked.oid = held.relation"
+        " WHERE held.pid = pg_backend_pid() AND held.locktype = 'relation' AND locked.relkind IN ('r', 'p')"
+        f" AND held.mode NOT IN ('AccessShareLock', 'RowShareLock') AND locked.relname NOT IN ({names}))"
     )
 
 
@@ -61,8 +78,10 @@ class _BoundCursor:
 
     def _execute(self, sql: Any, params: Any, *context: Any) -> Any:
         self.db.validate_no_broken_transaction()
-        suffix = self.db.take_suffix()
+        uncounted = names_uncounted_table(sql)
+        suffix = self.db.take_suffix(uncounted)
         prefix = self.db.take_prefix()
+        self.db.may_leave_revision |= uncounted
         if not prefix:
             return super()._execute(sql, params, *context)  # type: ignore[misc]
         if isinstance(sql, pgsql.Composable):
@@ -135,6 +154,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # What the open transaction is bound to, and the one creator it may ever be bound to.
     _bound: UUID | _Unknown | None = None
     _transaction_creator: UUID | None = None
+    # Whether a statement of the open transaction has named an uncounted table: then its end asks what it has written.
+    may_leave_revision = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -184,6 +205,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         idle = self.connection.pgconn.transaction_status == TransactionStatus.IDLE
         if idle:
             self._bound = self._transaction_creator = None
+            self.may_leave_revision = False
         inside = self.in_atomic_block or not self.autocommit
         begin = "BEGIN; " if inside and idle and self.connection.autocommit else ""
         if self._bound is not UNKNOWN and self._bound == creator:
@@ -194,14 +216,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._transaction_creator = creator or self._transaction_creator
         return begin + set_local(creator)
 
-    def take_suffix(self) -> str:
-        """What must travel behind the next statement: the count of the revision, where no COMMIT will bring it."""
+    def take_suffix(self, uncounted: bool) -> str:
+        """What must travel behind the next statement: the count of the revision, where no COMMIT will bring it.
+
+        `uncounted`: the statement names a table that may leave the revision alone.
+        """
         creator = current_creator()
         if creator is None or self.in_atomic_block or not self.autocommit:
             return ""
         if self.connection.pgconn.transaction_status != TransactionStatus.IDLE:
             return ""
-        return "\n; " + count_revision(creator)  # on a line of its own: a statement may end in a comment
+        # On a line of its own: a statement may end in a comment.
+        return "\n; " + count_revision(creator, unless_uncounted=uncounted)
 
     def _refuse_switch(self, creator: UUID | None) -> None:
         first = self._transaction_creator
@@ -249,21 +275,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with utils.debug_transaction(self, "COMMIT"), self.wrap_database_errors:
             # Deferred keys first: nothing may be waited for while the row of the count is held.
             check = "SET CONSTRAINTS ALL IMMEDIATE; "
-            self.connection.execute(check + self._bound_to(creator) + count_revision(creator) + "COMMIT")
+            self.connection.execute(check + self._counted(creator) + "COMMIT")
 
     def _savepoint_commit(self, sid: str) -> None:
         # In a test case, which is rolled back, the end of the outermost savepoint stands for the commit.
         creator = current_creator()
         if creator is not None and self.atomic_blocks and all(block._from_testcase for block in self.atomic_blocks):
             with self.wrap_database_errors:
-                self.connection.execute(self._bound_to(creator) + count_revision(creator))
+                self.connection.execute(self._counted(creator))
         super()._savepoint_commit(sid)
 
-    def _bound_to(self, creator: UUID) -> str:
-        """What must stand in front of a statement for the transaction's creator."""
+    def _counted(self, creator: UUID) -> str:
+        """The count of the revision, for the transaction's creator."""
         bind = "" if self._bound == creator else set_local(creator)
         self._bound = creator
-        return bind
+        return bind + count_revision(creator, unless_uncounted=self.may_leave_revision)
 
     def _savepoint_rollback(self, sid: str) -> None:
         # Past our cursor: the transaction may be aborted, and then only this statement is taken.
@@ -277,4 +303,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def close(self) -> None:
         self._bound = self._transaction_creator = None
+        self.may_leave_revision = False
         super().close()

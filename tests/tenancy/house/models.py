@@ -1,4 +1,4 @@
-"""Two tenant tables with every kind of key between them."""
+"""Two tenant tables with every kind of key between them, and one whose changes are not counted."""
 
 from django.db import models
 
@@ -27,4 +27,15 @@ class Chair(BaseTenantModel):
         app_label = "house"
 
 
-MODELS = (Room, Chair)
+class Visit(BaseTenantModel):
+    """Somebody was there. Nothing of a creator's has changed by it."""
+
+    counts_revision = False
+
+    room = models.ForeignKey(Room, on_delete=models.DB_CASCADE, related_name="visits")
+
+    class Meta(BaseTenantModel.Meta):
+        app_label = "house"
+
+
+MODELS = (Room, Chair, Visit)
