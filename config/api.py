@@ -11,6 +11,7 @@ from ninja.renderers import BaseRenderer
 from apps.accounts.api import router as accounts
 from apps.hub.api import router as hub
 from apps.knowledge.api import router as knowledge
+from apps.knowledge.asked_api import router as asked
 from apps.knowledge.golden_api import router as golden
 from shared.api import get_current_user
 from shared.http import answer_error
@@ -36,6 +37,7 @@ api = NinjaAPI(
 api.add_router("/auth", accounts)
 api.add_router("", knowledge)
 api.add_router("", golden)
+api.add_router("", asked)
 api.add_router("", hub)
 
 

@@ -20,6 +20,7 @@ from django.urls import path, re_path  # noqa: E402
 
 from apps.knowledge.consumers import DocumentsConsumer  # noqa: E402
 from apps.knowledge.embedding import warm_up  # noqa: E402
+from apps.knowledge.search_log import search_log  # noqa: E402
 from shared.http import PagesHandler  # noqa: E402
 from shared.lean import LeanHandler  # noqa: E402
 from shared.own_context import OwnContext  # noqa: E402
@@ -40,7 +41,7 @@ with ThreadPoolExecutor(1) as _thread:
 
 
 async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
-    """Load the embedding model beside the first requests; at the end, close the connections that reads have."""
+    """Load the embedding model beside the first requests; at the end, write the log of searches and close the reads."""
     warming: asyncio.Task[None] | None = None  # kept, or it might be collected while it runs
     while True:
         message = await receive()
@@ -52,6 +53,7 @@ async def _lifespan(scope: Any, receive: Any, send: Any) -> None:
             gc.freeze()
             gc.set_threshold(20_000, 10, 10)
         if message["type"] == "lifespan.shutdown":
+            await search_log.close()
             await close_reads()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":

@@ -230,6 +230,10 @@ CHANNEL_LAYERS = {
 
 EVENTS_KEPT = get_env_value("EVENTS_KEPT", fallback=True)
 
+# ---- The log of searches
+
+SEARCHES_KEPT_DAYS = get_env_value("SEARCHES_KEPT_DAYS", fallback=True)
+
 # ---- Limits: routes with a limit of their own; every other has the default. First match counts.
 # Sign-in is counted by the doors, since the pair of address and account stands in the body.
 

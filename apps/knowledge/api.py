@@ -31,6 +31,7 @@ from apps.knowledge.schemas import (
     UrlImport,
     VersionOut,
 )
+from apps.knowledge.search_log import remember
 from apps.knowledge.services import corrections, documents, imports, reads, sources, switching
 from apps.knowledge.services.cursors import read_cursor
 from apps.knowledge.services.imports import Report
@@ -274,7 +275,7 @@ async def cancel_processing(request: HttpRequest, document_id: UUID) -> HttpResp
 @router.get("/search", response=SearchOut)
 async def search(request: HttpRequest, wanted: Query[SearchQuery]) -> Answer:
     """Find passages by their words and their meaning, each with its page or heading."""
-    return await operations.search_passages(
+    answer = await operations.search_passages(
         request.actor,
         wanted.q,
         limit=wanted.limit,
@@ -283,3 +284,4 @@ async def search(request: HttpRequest, wanted: Query[SearchQuery]) -> Answer:
         by_document=wanted.group == "document",
         explain=wanted.explain,
     )
+    return remember(request.actor, answer)

@@ -39,6 +39,12 @@ class PassageNotFound(NotFound):
     code = "passage_not_found"
 
 
+class SearchNotFound(NotFound):
+    """No such search. What was asked long ago is forgotten."""
+
+    code = "search_not_found"
+
+
 class ContentElsewhere(Conflict):
     """Another document has this content already. Delete one of the two first."""
 

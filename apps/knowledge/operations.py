@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +34,7 @@ from apps.knowledge.services.uploads import add_version, create_document
 from apps.knowledge.storage import StoredFile
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor, Asker, Role
+from shared.tenancy.ids import uuid7
 from shared.tenancy.reads import confirm_actor, follow
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
@@ -218,6 +219,7 @@ class Answer:
     took_ms: int
     results: list[Hit]
     legs: Legs | None = None
+    id: UUID = field(default_factory=uuid7)
 
 
 async def search_passages(

@@ -264,9 +264,10 @@ class LegsOut(Out):
 class SearchOut(Out):
     """The passages that answer best: at most three of one document, or one with `group=document`.
 
-    `legs` is there with `explain=true`.
+    `id` is what clicks on them name; `legs` is there with `explain=true`.
     """
 
+    id: UUID
     query: str
     took_ms: int
     results: list[HitOut]

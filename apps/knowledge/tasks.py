@@ -70,3 +70,10 @@ async def tend(timestamp: int) -> None:
 async def sweep(timestamp: int) -> None:
     """Delete stored files that no row names: what a door left that died between the two."""
     await tending.remove_unclaimed_files()
+
+
+@app.periodic(cron="20 3 * * *")
+@app.task(name="knowledge.trim_searches", queueing_lock="knowledge.trim_searches")
+async def trim_searches(timestamp: int) -> None:
+    """Forget what was searched for longer ago than it is kept."""
+    await tending.trim_searches()

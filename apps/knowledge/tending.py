@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import structlog
+from django.conf import settings
 
 from apps.accounts.services import list_creator_ids
 from apps.knowledge import storage
 from apps.knowledge.embedding import current_embedder
 from apps.knowledge.golden import embedder_hash
+from apps.knowledge.services import asked
 from apps.knowledge.services.tending import claimed_paths, tend
 from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor, Role
@@ -21,6 +23,7 @@ log = structlog.get_logger(__name__)
 _PATIENCE = 6
 # No upload takes so long between its file and its row.
 UNCLAIMED_AFTER = timedelta(hours=6)
+SEARCHES_AT_ONCE = 1000
 
 
 async def tend_everybody() -> int:
@@ -44,6 +47,18 @@ async def remove_unclaimed_files() -> int:
             log.warning("unclaimed_file_removed", creator_id=str(actor.creator_id), path=path)
             removed += 1
     return removed
+
+
+async def trim_searches() -> int:
+    """Delete each creator's searches that have had their time, some in a transaction; returns how many."""
+    trimmed = 0
+    async for actor in _every_creator():
+        gone = SEARCHES_AT_ONCE
+        while gone == SEARCHES_AT_ONCE:
+            limits = {"kept_days": settings.SEARCHES_KEPT_DAYS, "at_most": SEARCHES_AT_ONCE}
+            gone = await run_as(actor, asked.trim_searches, **limits)
+            trimmed += gone
+    return trimmed
 
 
 async def _every_creator() -> AsyncIterator[Actor]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.knowledge.pages import document, golden, listing, passages, searching, uploads
+from apps.knowledge.pages import asked, document, golden, listing, passages, searching, uploads
 
 app_name = "knowledge"
 
@@ -26,4 +26,6 @@ urlpatterns = [
     path("golden-questions/<uuid:question_id>/accept", golden.accept, name="accept_golden_rank"),
     path("golden-questions/<uuid:question_id>/delete", golden.delete, name="delete_golden_question"),
     path("search", searching.search, name="search"),
+    path("search/<uuid:search_id>/click", asked.click, name="click"),
+    path("searches", asked.searches, name="searches"),
 ]

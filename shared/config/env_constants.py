@@ -115,6 +115,8 @@ REGISTRY: tuple[Variable, ...] = (
     _limit("LIMIT_DEFAULT", "300/60", "Everything else by an address, by a user, for a creator."),
     # Events
     Variable("EVENTS_KEPT", kinds.whole(100, 1_000_000), "2000", "Events that are kept for each creator; a client that has missed more is told to load everything anew."),
+    # Searches
+    Variable("SEARCHES_KEPT_DAYS", kinds.whole(0, 3650), "90", "For how long a creator can see what people searched for. 0: nothing of it is written down."),
     # Embedding and extraction
     Variable("EMBEDDING_URL", HTTP, None, "An OpenAI-compatible endpoint to embed with, instead of the model that comes along."),
     Variable("EMBEDDING_MODEL", kinds.text(), None, "The model's name at EMBEDDING_URL."),

@@ -16,13 +16,14 @@ from shared.exceptions.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from shared.exceptions.mapping import DatabaseBusy, from_exception, from_status
+from shared.exceptions.mapping import DatabaseBusy, DatabaseUnavailable, from_exception, from_status
 from shared.exceptions.rendering import close_code, page_response, problem_body, problem_response
 
 __all__ = [
     "BadRequest",
     "Conflict",
     "DatabaseBusy",
+    "DatabaseUnavailable",
     "HubError",
     "InternalError",
     "MethodNotAllowed",

@@ -28,3 +28,8 @@ def uuid7() -> UUID:
     milliseconds, random_bits = candidate >> 74, candidate & ((1 << 74) - 1)
     high, low = random_bits >> 62, random_bits & ((1 << 62) - 1)
     return UUID(int=(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low)
+
+
+def made_at(row_id: UUID) -> float | None:
+    """When an id was made, in seconds since 1970, as it says itself; None for one that is no UUIDv7."""
+    return (row_id.int >> 80) / 1000 if row_id.version == 7 else None

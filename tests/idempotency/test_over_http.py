@@ -86,6 +86,10 @@ def test_logging_out_can_be_repeated_and_a_stranger_learns_nothing(client, alice
     assert again.status_code == 401
 
 
+# Repeated they change nothing, with a key or without.
+NO_KEY_NEEDED = {"/search/{uuidstr:search_id}/click": "the same passage of a search counts once: a constraint says so"}
+
+
 def test_every_post_of_the_api_goes_through_answer_once():
     """A POST that does not would run twice for a client that repeats it."""
     import ast
@@ -98,6 +102,6 @@ def test_every_post_of_the_api_goes_through_answer_once():
             for operation in view.operations:
                 source = textwrap.dedent(inspect.getsource(operation.view_func))
                 names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
-                if "POST" in operation.methods and "answer_once" not in names:
+                if "POST" in operation.methods and "answer_once" not in names and path not in NO_KEY_NEEDED:
                     missing.append(path)
     assert missing == []

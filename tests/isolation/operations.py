@@ -15,7 +15,20 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from config.api import api
-from tests.isolation.world import BIO, CATEGORY, EVENT, FILENAME, HEADING, NAME, SITE, TAG, TEXT, TITLE
+from tests.isolation.world import (
+    BIO,
+    CATEGORY,
+    EVENT,
+    FILENAME,
+    HEADING,
+    NAME,
+    QUERY,
+    SITE,
+    TAG,
+    TEXT,
+    TITLE,
+    UNANSWERED,
+)
 
 # Callable without a token, each for a reason.
 PUBLIC_OPERATIONS = {
@@ -181,4 +194,7 @@ CALLS = {
     "GET /api/v1/search": Call(
         200, query={"q": "tuned twice a year", "document_id": Id("handbook")}, shows=(TITLE, TEXT, HEADING)
     ),
+    "POST /api/v1/search/{search_id}/click": Call(204, {"search_id": Id("search")}, body={"chunk_id": Id("chunk")}),
+    "GET /api/v1/searches": Call(200, query={"limit": 5}, shows=(QUERY, UNANSWERED)),
+    "GET /api/v1/searches/unanswered": Call(200, query={"days": 7}, shows=(UNANSWERED,)),
 }

@@ -5,7 +5,7 @@ import re
 from django.urls import URLResolver, get_resolver
 
 from tests.isolation.operations import Call, Id, Operation
-from tests.isolation.world import FILENAME, HEADING, TAG, TEXT, TITLE
+from tests.isolation.world import FILENAME, HEADING, QUERY, TAG, TEXT, TITLE, UNANSWERED
 
 HANDBOOK = {"document_id": Id("handbook")}
 DRAFT = {"document_id": Id("draft")}
@@ -60,6 +60,11 @@ PAGES = {
         ("GET", Call(200, query=QUESTION, shows=(TITLE,))),
         ("GET", Call(200, query=QUESTION | {"document": Id("handbook")}, shows=(TITLE,))),
     ],
+    "search/{search_id}/click": [
+        ("POST", Call(204, {"search_id": Id("search")}, form={"chunk_id": Id("chunk")})),
+        ("POST", Call(204, {"search_id": Id("search")}, form={"chunk_id": Id("chunk"), "document_id": Id("handbook")})),
+    ],
+    "searches": [("GET", Call(200, shows=(QUERY, UNANSWERED, TITLE)))],
     "api/v1/openapi.json": [("GET", Call(200))],
     "api/v1/docs": [("GET", Call(200))],
     "api/v1/": [("GET", Call(404))],

@@ -52,6 +52,7 @@ async def rename(actor, *, document_id):
 ON_THE_CLOCK = {
     "knowledge.tend": "looks at every creator, each in a scope and a transaction of their own",
     "knowledge.sweep": "deletes unclaimed files, each creator's in their own scope",
+    "knowledge.trim_searches": "forgets old searches, each creator's in a scope and transactions of their own",
 }
 
 

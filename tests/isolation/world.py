@@ -18,12 +18,14 @@ from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
 from apps.knowledge.models import (
     Chunk,
+    Click,
     Correction,
     Document,
     GoldenQuestion,
     GoldenResult,
     GoldenRun,
     Import,
+    Search,
     SkippedEntry,
     Source,
     Stage,
@@ -32,6 +34,7 @@ from apps.knowledge.models import (
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
 from shared.tenancy.events import News, store_events
+from shared.tenancy.ids import uuid7
 from shared.tenancy.names import storage_path
 from shared.tenancy.scope import creator_scope
 
@@ -40,7 +43,9 @@ TITLE, FILENAME, TEXT, HEADING, TAG = "Quorvexa", "zibbolund", "fjordwhistle", "
 NAME, BIO, SITE, CATEGORY, REASON = "Hextable", "plumcadence", "vostrugate", "kelpwander", "murkledove"
 # No event of the hub's has words in it; this one's show where it comes from.
 EVENT = "grumblefen"
-WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON, EVENT)
+# What people asked Acme: with an answer, and in vain.
+QUERY, UNANSWERED = "Drelmopine", "wicktangle"
+WORDS = (TITLE, FILENAME, TEXT, HEADING, TAG, NAME, BIO, SITE, CATEGORY, REASON, EVENT, QUERY, UNANSWERED)
 
 CONTENT = f"{HEADING}\n\nThe {TEXT} is tuned twice a year. Nobody else may know how.\n".encode()
 
@@ -90,6 +95,7 @@ def build_acme(actor, email=""):
         original = source_of(f"{TEXT} as it was read")
         correction = Correction.objects.create(document=document, source=original, original=TEXT, text=HEADING)
         golden, result = _golden_question(document, chunk, f"How often is the {TEXT} tuned?")
+        _searches(acme, document, chunk)
     acme.things |= {"golden": golden, "goldenresult": result}
     acme.things |= {"correction": str(correction.id)}
     acme.things |= {"import": str(archive.id), "skippedentry": str(skipped.id)}
@@ -110,6 +116,7 @@ def build_umbrella(actor):
         _document(umbrella, "broken", b"broken " + content, Document.Status.FAILED, words)
         umbrella.things["chunk"] = str(chunk.id)
         umbrella.things["golden"], _ = _golden_question(chunk.document, chunk, "When is an umbrella opened?")
+        _searches(umbrella, chunk.document, chunk, ("When do I open it?", "Are there parasols?"))
         umbrella.things["import"] = str(Import.objects.create(filename="umbrellas.zip", state="done").id)
     return umbrella
 
@@ -161,6 +168,18 @@ def _document(world, name, content, status, words=(TITLE, f"{FILENAME}.txt", HEA
     world.things[name] = str(document.id)
     chunk = _chunk(document, version, content.decode(), heading) if ready else None
     return document, version, chunk
+
+
+def _searches(world, document, chunk, queries=(f"How is the {QUERY} tuned?", f"What is a {UNANSWERED}?")):
+    """One search that found a passage, which somebody opened, and one that found nothing."""
+    for query, hits in zip(queries, ([uuid7(), chunk.id], []), strict=True):
+        search = Search.objects.create(
+            query=query, normal_form=query.casefold(), hits=hits, good=bool(hits), took_ms=7, asked_at=timezone.now()
+        )
+        if hits:
+            # Of an earlier passage, so that a click on this one is not yet there.
+            Click.objects.create(search=search, document=document, chunk_id=hits[0], position=1)
+            world.things["search"] = str(search.id)
 
 
 def _chunk(document, version, text, heading):

@@ -147,3 +147,53 @@ def bring_version(client: Client) -> Callable[..., Any]:
         return client.post(url, form, headers={**person.headers, **headers})
 
     return call
+
+
+# ---- Searches that are remembered
+
+
+@pytest.fixture
+def ask(client):
+    """Search through the API: `ask(alice, "refunds")`."""
+
+    def call(person, q, **query):
+        response = client.get("/api/v1/search", {"q": q, **query}, headers=person.headers)
+        assert response.status_code == 200, response.content
+        return response.json()
+
+    return call
+
+
+@pytest.fixture
+def listed(client):
+    """What the list of searches says."""
+
+    def call(person, **query):
+        response = client.get("/api/v1/searches", query, headers=person.headers)
+        assert response.status_code == 200, response.content
+        return response.json()["items"]
+
+    return call
+
+
+@pytest.fixture
+def unanswered(client):
+    """What was asked in vain, as `(query, times)`."""
+
+    def call(person, **query):
+        response = client.get("/api/v1/searches/unanswered", query, headers=person.headers)
+        assert response.status_code == 200, response.content
+        return [(item["query"], item["times"]) for item in response.json()["items"]]
+
+    return call
+
+
+@pytest.fixture
+def click(client):
+    """Say that a passage was opened."""
+
+    def call(person, search_id, **body):
+        url = f"/api/v1/search/{search_id}/click"
+        return client.post(url, body, content_type="application/json", headers=person.headers)
+
+    return call

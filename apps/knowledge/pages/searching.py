@@ -12,6 +12,7 @@ from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.models import Document
 from apps.knowledge.pages.frame import load, render_page
 from apps.knowledge.presentation import present_hit
+from apps.knowledge.search_log import remember
 from apps.knowledge.services.documents import get_document
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor
@@ -37,12 +38,14 @@ async def search(request: HttpRequest) -> HttpResponse:
     if query:
         try:
             answer = await operations.search_passages(request.actor, query, limit=RESULTS, document_id=only)
+            remember(request.actor, answer)
         except HubError as error:
             # The page stays usable, with the question still in its box.
             context["refusal"], status = error.detail, error.status
         else:
             context["results"] = [present_hit(query, hit) for hit in answer.results]
             context["took_ms"] = answer.took_ms
+            context["search_id"] = answer.id
     return render_page(request, "knowledge/search.html", "results", context, status)
 
 

@@ -1,4 +1,5 @@
-// Follows documents over the websocket, and asks again by itself where the socket is down. `sending.js` sends files.
+// Follows documents over the websocket, and asks again by itself where the socket is down. Says what is opened of a
+// search's results. `sending.js` sends files.
 // Names and sentences reach the page as textContent or as HTML that the server escaped; nothing else does.
 "use strict";
 
@@ -254,6 +255,22 @@
   }
 
   if (rows || progress() || golden) connect();
+
+  // --- what is opened of a search's results ------------------------------------------------------------------
+
+  // A beacon outlives the page that the link leaves.
+  function noteOpened(event) {
+    const link = event.target.closest("a[data-chunk]");
+    const form = document.getElementById("click");
+    if (!link || !form || event.button > 1) return;
+    const said = new FormData(form);
+    said.set("chunk_id", link.dataset.chunk);
+    said.set("document_id", link.dataset.document);
+    navigator.sendBeacon(form.action, said);
+  }
+
+  document.addEventListener("click", noteOpened);
+  document.addEventListener("auxclick", noteOpened);
 
   // --- answers of htmx that are not fragments -------------------------------------------------------------------
 
