@@ -11,6 +11,9 @@ SECONDS ?= 600
 CREATORS ?= 1000
 KILLS ?= 30
 DOCUMENTS ?= 200
+PASSAGES ?= 200000
+COPIES ?= 50000
+QUESTIONS ?= 300
 DATA ?=
 TYPOS ?=
 AGAIN ?=
@@ -19,7 +22,7 @@ PY := .venv/bin/python
 export PORT QUERY DATA AGAIN
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench peers load chaos pipeline eval sockets rls-cost lock env-example ci clean
+.PHONY: help run demo test lint format bench peers load chaos pipeline eval sockets rls-cost search-bench lock env-example ci clean
 
 help:  ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +81,10 @@ sockets:  ## A thousand open sockets: memory of each, and how soon an event is e
 rls-cost:  ## What row-level security costs at 10 million documents (10 GB of disk, ten minutes)
 	@bin/environment dev
 	@$(PY) -m benchmarks.rls_cost
+
+search-bench:  ## Search among 200,000 passages and beside a thousand creators (CREATORS, PASSAGES, COPIES, QUESTIONS; 10 GB)
+	@bin/environment dev
+	@$(PY) -m benchmarks.search_scale --creators $(CREATORS) --passages $(PASSAGES) --copies $(COPIES) --questions $(QUESTIONS)
 
 lock:  ## Writes requirements/*.lock from pyproject.toml (UPGRADE=1 takes newer versions)
 	@bin/environment dev

@@ -33,7 +33,23 @@ _BROKEN = {
             OR count(DISTINCT chunk.position) <> count(chunk.id)
             OR max(chunk.position) - min(chunk.position) + 1 <> count(chunk.id)""",
     "passages without meaning or words": """
-        SELECT id FROM knowledge_chunk WHERE embedding IS NULL OR lexemes IS NULL""",
+        SELECT chunk.id FROM knowledge_chunk AS chunk LEFT JOIN knowledge_vector AS vector
+            ON vector.version_id = chunk.version_id AND vector.position = chunk.position
+        WHERE vector.id IS NULL OR chunk.lexemes IS NULL""",
+    "meanings without a passage": """
+        SELECT vector.id FROM knowledge_vector AS vector LEFT JOIN knowledge_chunk AS chunk
+            ON chunk.version_id = vector.version_id AND chunk.position = vector.position
+        WHERE chunk.id IS NULL""",
+    "versions or meanings that answer and should not, or the other way round": """
+        SELECT version.id FROM knowledge_version AS version
+            JOIN knowledge_document AS document ON document.id = version.document_id
+            LEFT JOIN knowledge_vector AS vector ON vector.version_id = version.id
+        WHERE version.live IS DISTINCT FROM (version.number = document.live_version)
+            OR vector.live IS DISTINCT FROM version.live""",
+    "versions that answer and whose words are not counted": """
+        SELECT version.id FROM knowledge_version AS version
+        WHERE version.live AND (version.ordinal IS NULL OR version.indexed_passages <> (
+            SELECT count(*) FROM knowledge_chunk AS chunk WHERE chunk.version_id = version.id AND NOT chunk.hidden))""",
     "passages of a version that keeps none": """
         SELECT chunk.id FROM knowledge_chunk AS chunk JOIN knowledge_version AS version ON version.id = chunk.version_id
         WHERE NOT version.keeps_passages""",

@@ -57,12 +57,14 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(*, creators: int, documents: int) -> Iterator[Stage]:
+def stage(*, creators: int, documents: int, held: bool = True) -> Iterator[Stage]:
     """Postgres and Redis with so many creators of so many documents each. Gone afterwards.
 
-    Postgres does not wait for the disk (fsync is off): a write should measure the servers, not this machine's disk.
+    They are held to a core, unless they are what is measured. Postgres does not wait for the disk (fsync is off): a
+    write should measure the servers, not this machine's disk.
     """
-    hold_to(LOAD_CORE)
+    if held:
+        hold_to(LOAD_CORE)
     with temporary_servers() as servers, tempfile.TemporaryDirectory(prefix="hub-bench-") as name:
         folder = Path(name)
         environment = child_environment(

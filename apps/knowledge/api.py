@@ -7,9 +7,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router, Schema, Status
 from pydantic import ValidationError
 
-from apps.knowledge import operations
+from apps.knowledge import operations, searching
 from apps.knowledge.models import Document, Source, Stage, Version
-from apps.knowledge.operations import Answer
 from apps.knowledge.schemas import (
     ArchiveForm,
     ContentQuery,
@@ -27,9 +26,12 @@ from apps.knowledge.schemas import (
     SourceChange,
     SourceOut,
     StageOut,
+    SuggestionsOut,
+    SuggestQuery,
     UploadForm,
     UrlImport,
     VersionOut,
+    search_answer,
 )
 from apps.knowledge.search_log import remember
 from apps.knowledge.services import corrections, documents, imports, reads, sources, switching
@@ -273,15 +275,25 @@ async def cancel_processing(request: HttpRequest, document_id: UUID) -> HttpResp
 
 
 @router.get("/search", response=SearchOut)
-async def search(request: HttpRequest, wanted: Query[SearchQuery]) -> Answer:
-    """Find passages by their words and their meaning, each with its page or heading."""
-    answer = await operations.search_passages(
+async def search(request: HttpRequest, wanted: Query[SearchQuery]) -> dict[str, Any]:
+    """Find passages by their words and their meaning, each with its page or heading.
+
+    Words in "quotes" must stand there as they are, and a passage with a -word is left out. A word that no passage has
+    is taken for the one that it begins, or for the nearest one by letters: see `corrected`.
+    """
+    answer = await searching.search_passages(
         request.actor,
         wanted.q,
         limit=wanted.limit,
-        tag=wanted.tag,
-        document_id=wanted.document_id,
+        where=searching.Narrowed(wanted.tag, wanted.document_id, wanted.language, wanted.since, wanted.until),
         by_document=wanted.group == "document",
+        around=wanted.neighbours,
         explain=wanted.explain,
     )
-    return remember(request.actor, answer)
+    return search_answer(remember(request.actor, answer))
+
+
+@router.get("/search/suggest", response=SuggestionsOut)
+async def suggest(request: HttpRequest, wanted: Query[SuggestQuery]) -> dict[str, Any]:
+    """The question so far with its last word completed, by the words of the creator's passages. For every keystroke."""
+    return {"suggestions": await searching.suggest(request.actor, wanted.q)}

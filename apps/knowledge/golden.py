@@ -1,9 +1,5 @@
 """What the rank of a golden question is, and when it has become worse. Said here and nowhere else."""
 
-from uuid import UUID
-
-from apps.knowledge.hashes import text_hash
-
 # A rank is the place, counted from 1, of the first result that is what the question expects, among so many results of
 # an ordinary search over everything the creator has. Where a document is expected, each document counts once. None:
 # it is not among them.
@@ -17,11 +13,6 @@ def is_regression(before: int | None, now: int | None) -> bool:
     if before is None:
         return False
     return now is None or before <= FIRST < now
-
-
-def embedder_hash(name: str) -> UUID:
-    """Tells embedders apart without their names, which may hold an address that is no creator's business."""
-    return text_hash(name)
 
 
 def model_label(name: str) -> str:

@@ -92,6 +92,20 @@ class Piece:
     hit: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Characters of a text, counted from 0: from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+
+def find_words(query: str, text: str) -> list[Range]:
+    """Where a text has words of the query, whatever their endings."""
+    stems = _stems(query)
+    return [Range(*match.span()) for match in _WORD.finditer(text) if _stem(match.group()) in stems]
+
+
 def mark_words(query: str, text: str) -> list[Piece]:
     """The text cut into pieces, of which the words of the query are hits. Joined, the pieces are the text.
 

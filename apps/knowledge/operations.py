@@ -4,10 +4,9 @@ Shared by the API and the pages, so that both do the same.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -23,19 +22,17 @@ from apps.knowledge.chunking import count_tokens
 from apps.knowledge.embedding import current_embedder, passage_text
 from apps.knowledge.errors import ContentMissing, FileMissing, UploadTooLarge
 from apps.knowledge.filenames import display_name, title_of
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import Chunk, Document
-from apps.knowledge.search.finder import Candidate, Hit, Question
+from apps.knowledge.search.vectors import made_of
 from apps.knowledge.services import corrections
 from apps.knowledge.services.documents import delete_document, get_content
 from apps.knowledge.services.imports import Report, begin_import
-from apps.knowledge.services.passages import embedded_hash
-from apps.knowledge.services.searching import search
 from apps.knowledge.services.uploads import add_version, create_document
 from apps.knowledge.storage import StoredFile
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor, Asker, Role
-from shared.tenancy.ids import uuid7
-from shared.tenancy.reads import confirm_actor, follow
+from shared.tenancy.reads import confirm_actor
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
 from shared.text import clean_line
@@ -203,52 +200,6 @@ async def document_content(who: Asker, document_id: UUID, version: int | None = 
     return response
 
 
-@dataclass(frozen=True, slots=True)
-class Legs:
-    """What words alone, and meaning alone, would have answered."""
-
-    lexical: list[Candidate]
-    vector: list[Candidate]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a search found, and how long it took. `legs` when they were asked for."""
-
-    query: str
-    took_ms: int
-    results: list[Hit]
-    legs: Legs | None = None
-    id: UUID = field(default_factory=uuid7)
-
-
-async def search_passages(
-    who: Asker,
-    query: str,
-    *,
-    limit: int = 10,
-    tag: str | None = None,
-    document_id: UUID | None = None,
-    by_document: bool = False,
-    explain: bool = False,
-) -> Answer:
-    """Embed the question, then look for it.
-
-    `by_document`: each document once. `explain`, for owner and admins: what each leg alone would have answered.
-    Raises `EmbeddingUnavailable`, `DocumentNotFound`, `RoleRequired`.
-    """
-    began = time.perf_counter()
-    actor = await confirm_actor(who)  # before the work of embedding is done for them
-    if explain:
-        actor.require(Role.ADMIN)
-    vectors = await current_embedder().embed([query])
-    actor = await confirm_actor(who)  # again: it may have taken long
-    question = Question(query, vectors[0], limit=limit, tag=tag, document_id=document_id, by_document=by_document)
-    found = await follow(actor, lambda: search(question))
-    legs = Legs(found.lexical, found.vector) if explain else None
-    return Answer(query, round((time.perf_counter() - began) * 1000), found.hits, legs)
-
-
 async def correct_passage(
     who: Asker,
     document_id: UUID,
@@ -272,9 +223,14 @@ async def correct_passage(
         embedder = current_embedder()
         lead = (passage.title, passage.chunk.heading)
         (numbers,) = await embedder.embed([passage_text(*lead, text)])
-        embedded = embedded_hash(embedder.name, *lead, text)
         tokens = await asyncio.to_thread(count_tokens, text)
-        new = corrections.NewText(text, tokens, HalfVector(numbers), embedded)
+        new = corrections.NewText(
+            text,
+            tokens,
+            vector=HalfVector(numbers),
+            model=embedder_hash(embedder.name),
+            made_of=made_of(embedder.name, *lead, text),
+        )
     change = {"document_id": document_id, "chunk_id": chunk_id, "new": new, "hidden": hidden}
     return await run_as(who, corrections.correct_passage, **change)
 

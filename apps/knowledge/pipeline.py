@@ -23,11 +23,14 @@ from apps.knowledge.errors import ContentElsewhere
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.heard import Extracted
 from apps.knowledge.extraction.runner import extract
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import Stage
 from apps.knowledge.search.finder import Question
+from apps.knowledge.search.query import plain
+from apps.knowledge.search.vectors import Meaning, made_of
 from apps.knowledge.services import ledger, passages, sources, switching
 from apps.knowledge.services.ledger import Superseded, Work
-from apps.knowledge.services.passages import Facts, Vector
+from apps.knowledge.services.passages import Facts
 from shared.config.env_constants import get_env_value
 from shared.exceptions import ServiceUnavailable
 from shared.security.fetching import FetchFailed
@@ -158,20 +161,22 @@ class _Run:
 
     async def _embed(self) -> int:
         embedder = current_embedder()
-        await self._write(passages.take_over_vectors, model=embedder.name)
+        model = embedder_hash(embedder.name)
+        await self._write(passages.take_over_vectors, embedder=embedder.name)
         while True:
-            rows, done, total = await self._read(passages.passages_without_vector, limit=_EMBED_BATCH)
+            rows, done, total = await self._read(passages.passages_without_vector, model=model, limit=_EMBED_BATCH)
             if not rows:
                 return int(total)
             if time.monotonic() - self.began > _TURN_SECONDS and await self._read(ledger.others_wait):
                 raise GaveWay
             title = self.work.title
             found = await embedder.embed([passage_text(title, row.heading, row.text) for row in rows])
-            vectors = [
-                Vector(row.id, HalfVector(vector), passages.embedded_hash(embedder.name, title, row.heading, row.text))
+            meanings = [
+                Meaning(row.position, HalfVector(vector), made_of(embedder.name, title, row.heading, row.text))
                 for row, vector in zip(rows, found, strict=True)
             ]
-            await self._write(passages.store_vectors, vectors=vectors, done=done + len(rows), total=total)
+            stored = {"model": model, "meanings": meanings, "done": done + len(rows), "total": total}
+            await self._write(passages.store_vectors, **stored)
 
     async def _index(self) -> int:
         return int(await self._write(passages.index_passages))
@@ -181,10 +186,12 @@ class _Run:
         probes = await self._read(passages.choose_probes, count=_PROBES)
         if not probes:
             return 0
+        embedder = current_embedder()
+        about = {"model": embedder_hash(embedder.name), "limit": _PROBE_RESULTS, "instead": self.work.version_id}
         for place, text in enumerate(probes, start=1):
-            asked = text[:_PROBE_CHARACTERS]
-            (vector,) = await current_embedder().embed([asked])
-            question = Question(asked, vector, limit=_PROBE_RESULTS, instead=self.work.version_id)
+            asked = plain(text[:_PROBE_CHARACTERS])
+            (vector,) = await embedder.embed([asked])
+            question = Question(asked, vector, **about)
             if await self._read(passages.is_found, question=question):
                 return place
         raise ExtractionFailed("not_searchable")

@@ -1,12 +1,14 @@
 """Running the golden questions, in the worker: they are embedded some at a time, searched for and put down."""
 
 import time
+from typing import Any
 from uuid import UUID
 
 import structlog
 
 from apps.knowledge.embedding import current_embedder
-from apps.knowledge.golden import embedder_hash, model_label
+from apps.knowledge.golden import model_label
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.services.golden_runs import (
     Asked,
     begin_run,
@@ -32,7 +34,7 @@ _AWAY_SECONDS = 60
 async def run(actor: Actor, run_id: UUID) -> None:
     """Try the questions that a run has not tried. Returns quietly when there is nothing to do, or later."""
     embedder = current_embedder()
-    by = {"model": model_label(embedder.name), "embedder": embedder_hash(embedder.name)}
+    by: dict[str, Any] = {"model": model_label(embedder.name), "embedder": embedder_hash(embedder.name)}
     if not await run_as(actor, begin_run, run_id=run_id, **by):
         return
     began = time.monotonic()
@@ -42,7 +44,8 @@ async def run(actor: Actor, run_id: UUID) -> None:
                 await run_as(actor, leave_run, run_id=run_id)
                 return
             vectors = await embedder.embed([question.question for question in questions])
-            asked = [Asked(question, vector) for question, vector in zip(questions, vectors, strict=True)]
+            pairs = zip(questions, vectors, strict=True)
+            asked = [Asked(question, vector, by["embedder"]) for question, vector in pairs]
             if not await run_as(actor, try_questions, run_id=run_id, asked=asked):
                 return
     except ServiceUnavailable as away:

@@ -1,13 +1,14 @@
 """What the API takes and gives. Limits here are the ones of the columns, so nothing fails later."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
 from pydantic import AfterValidator, Field
 
 from apps.knowledge.models import Status
+from apps.knowledge.searching import Answer, Result
 from shared.reading import Out
 from shared.security.fetching.urls import LONGEST_URL
 from shared.text import Label, SafeText, refuse_controls, visible_line, visible_text
@@ -228,12 +229,57 @@ class SearchQuery(Schema):
     limit: Annotated[int, Field(ge=1, le=100)] = 10
     tag: Annotated[SafeText, Field(max_length=50)] | None = None
     document_id: UUID | None = None
+    language: Annotated[str, Field(pattern="^[a-z]{2,3}$", description="ISO 639, as documents have it.")] | None = None
+    since: date | None = Field(None, alias="from", description="The first day (UTC) on which a document came.")
+    until: date | None = Field(None, alias="to", description="The last day (UTC) on which a document came.")
     group: Literal["passage", "document"] = "passage"
+    neighbours: Annotated[int, Field(ge=0, le=3, description="Passages before and after each.")] = 0
     explain: bool = False
 
 
+class SuggestQuery(Schema):
+    """What somebody has typed so far."""
+
+    q: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(visible_line)]
+
+
+class SuggestionsOut(Out):
+    """Questions that may be meant, the most likely first."""
+
+    suggestions: list[str]
+
+
+class RangeOut(Out):
+    """Characters of `text`, counted from 0 in code points: from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+
+class NeighbourOut(Out):
+    """A passage beside one that answers, `away` places from it in its document: below 0 is before it."""
+
+    away: int
+    chunk_id: UUID
+    text: str
+    page: int | None
+    heading: str
+    seconds: int | None
+
+
+class ScoresOut(Out):
+    """What each leg thinks of a passage: BM25 of its words (0: it has none of them), cosine of its meaning."""
+
+    lexical: float
+    vector: float
+
+
 class HitOut(Out):
-    """A passage. A higher score is better; scores of different questions cannot be compared."""
+    """A passage. A higher score is better; scores of different questions cannot be compared.
+
+    `highlights` say where it has words of the question. `neighbours` are there with `neighbours=1` to 3, `scores` with
+    `explain=true`.
+    """
 
     chunk_id: UUID
     document_id: UUID
@@ -243,6 +289,9 @@ class HitOut(Out):
     heading: str
     seconds: int | None
     score: float
+    highlights: list[RangeOut]
+    neighbours: list[NeighbourOut]
+    scores: ScoresOut | None
 
 
 class CandidateOut(Out):
@@ -259,16 +308,40 @@ class LegsOut(Out):
 
     lexical: list[CandidateOut]
     vector: list[CandidateOut]
+    weights: ScoresOut
 
 
 class SearchOut(Out):
     """The passages that answer best: at most three of one document, or one with `group=document`.
 
+    `corrected` is what was searched for instead, where a word that no passage has was misspelt or half-typed.
     `id` is what clicks on them name; `legs` is there with `explain=true`.
     """
 
     id: UUID
     query: str
+    corrected: str | None
     took_ms: int
     results: list[HitOut]
     legs: LegsOut | None
+
+
+def search_answer(answer: Answer) -> dict[str, Any]:
+    """An answer in the shape of `SearchOut`."""
+    legs = answer.legs
+    weights = None if legs is None else {"lexical": legs.lexical_weight, "vector": legs.vector_weight}
+    return {
+        "id": answer.id,
+        "query": answer.query,
+        "corrected": answer.corrected,
+        "took_ms": answer.took_ms,
+        "results": [_hit(result, explained=legs is not None) for result in answer.results],
+        "legs": None if legs is None else {"lexical": legs.lexical, "vector": legs.vector, "weights": weights},
+    }
+
+
+def _hit(result: Result, *, explained: bool) -> dict[str, Any]:
+    hit = result.hit
+    shown = {name: getattr(hit, name) for name in HitOut.model_fields if hasattr(hit, name)}
+    scores = {"lexical": hit.lexical, "vector": hit.vector} if explained else None
+    return {**shown, "highlights": result.highlights, "neighbours": result.neighbours, "scores": scores}

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from apps.knowledge.errors import SearchNotFound
-from apps.knowledge.operations import Answer
+from apps.knowledge.searching import Answer
 from apps.knowledge.services.asked import Asked, Opened, note_click, write_searches
 from shared.exceptions import DatabaseUnavailable, from_exception
 from shared.tenancy.actor import Actor, Asker, Role
@@ -47,7 +47,7 @@ def is_good(answer: Answer) -> bool:
 def remember(who: Asker, answer: Answer) -> Answer:
     """Hand back the answer of a door, and put down that it was asked for: the words, never who said them."""
     if settings.SEARCHES_KEPT_DAYS:
-        hits = tuple(hit.chunk_id for hit in answer.results)
+        hits = tuple(result.hit.chunk_id for result in answer.results)
         asked = Asked(answer.id, answer.query, hits, is_good(answer), answer.took_ms, timezone.now())
         search_log.add(who.creator_id, asked)
     return answer

@@ -6,7 +6,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from procrastinate.contrib.django import app
 
-from apps.knowledge import fetching, pipeline, regression, storage, tending, unpacking
+from apps.knowledge import fetching, indexing, pipeline, regression, storage, tending, unpacking
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.services import documents
 from shared.tenancy.actor import Actor
@@ -42,6 +42,13 @@ async def reindex_document(actor: Actor, *, document_id: str) -> None:
         await run_as(actor, documents.reindex, document_id=UUID(document_id))
 
 
+# Once: the clock asks again while it is due.
+@tenant_task("knowledge.tidy_index")
+async def tidy_index(actor: Actor) -> None:
+    """Merge the rows of the search index, and sort its vectors."""
+    await indexing.tidy(actor)
+
+
 # A run that is begun again and again in vain is given up by its own count, and the clock finds one without a job.
 @tenant_task("knowledge.run_golden_questions", retry=5)
 async def run_golden_questions(actor: Actor, *, run_id: str) -> None:
@@ -68,8 +75,9 @@ async def tend(timestamp: int) -> None:
 @app.periodic(cron="40 3 * * *")
 @app.task(name="knowledge.sweep", queueing_lock="knowledge.sweep")
 async def sweep(timestamp: int) -> None:
-    """Delete stored files that no row names: what a door left that died between the two."""
+    """Delete stored files that no row names, and from the search indexes what is gone."""
     await tending.remove_unclaimed_files()
+    await tending.tidy_indexes()
 
 
 @app.periodic(cron="20 3 * * *")

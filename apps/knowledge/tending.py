@@ -9,8 +9,9 @@ from django.conf import settings
 from apps.accounts.services import list_creator_ids
 from apps.knowledge import storage
 from apps.knowledge.embedding import current_embedder
-from apps.knowledge.golden import embedder_hash
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.services import asked
+from apps.knowledge.services.indexes import tend_index
 from apps.knowledge.services.tending import claimed_paths, tend
 from shared.config.env_constants import get_env_value
 from shared.tenancy.actor import Actor, Role
@@ -34,6 +35,12 @@ async def tend_everybody() -> int:
     async for actor in _every_creator():
         queued += await run_as(actor, tend, silent_seconds=silent, embedder=embedder)
     return queued
+
+
+async def tidy_indexes() -> int:
+    """Queue the tidying of each search index that anything was added to or is gone from; returns how many these are."""
+    model = embedder_hash(current_embedder().name)
+    return sum([await run_as(actor, tend_index, model=model, untidy=1) async for actor in _every_creator()])
 
 
 async def remove_unclaimed_files() -> int:

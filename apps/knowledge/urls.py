@@ -26,6 +26,7 @@ urlpatterns = [
     path("golden-questions/<uuid:question_id>/accept", golden.accept, name="accept_golden_rank"),
     path("golden-questions/<uuid:question_id>/delete", golden.delete, name="delete_golden_question"),
     path("search", searching.search, name="search"),
+    path("search/suggest", searching.suggest, name="suggest"),
     path("search/<uuid:search_id>/click", asked.click, name="click"),
     path("searches", asked.searches, name="searches"),
 ]

@@ -165,8 +165,9 @@ def confirm_in_transaction(who: Asker) -> Actor:
 # inside a transaction (`follow_in_transaction`).
 type Steps[T] = Generator[list[tuple[str, dict[str, Any]]], list[Rows], T]
 
-# What is made of more rows than this takes long enough to be in everybody's way on the event loop.
-_ROWS_FOR_THE_LOOP = 2000
+# What is made of more rows than this, or of more packed bytes, takes long enough to be in everybody's way on the event
+# loop.
+_ROWS_FOR_THE_LOOP, _BYTES_FOR_THE_LOOP = 2000, 1 << 17
 
 
 async def follow[T](actor: Actor, begin: Callable[[], Steps[T]]) -> T:
@@ -176,9 +177,9 @@ async def follow[T](actor: Actor, begin: Callable[[], Steps[T]]) -> T:
         found: list[Rows] | None = None
         try:
             while True:
-                many = found is not None and sum(map(len, found)) > _ROWS_FOR_THE_LOOP
                 # A generator's end cannot cross from a thread as the exception that it is.
-                ended, outcome = await asyncio.to_thread(_step, steps, found) if many else _step(steps, found)
+                long = found is not None and _takes_long(found)
+                ended, outcome = await asyncio.to_thread(_step, steps, found) if long else _step(steps, found)
                 if ended:
                     return outcome  # type: ignore[no-any-return]
                 sql, parameters = _in_one_message(outcome)
@@ -186,6 +187,13 @@ async def follow[T](actor: Actor, begin: Callable[[], Steps[T]]) -> T:
         finally:
             if not steps.gi_running:  # else the client left during a long step: its thread lets go of the generator
                 steps.close()
+
+
+def _takes_long(found: list[Rows]) -> bool:
+    if sum(map(len, found)) > _ROWS_FOR_THE_LOOP:
+        return True
+    packed = (len(value) for rows in found for row in rows for value in row if type(value) is bytes)
+    return sum(packed) > _BYTES_FOR_THE_LOOP
 
 
 def follow_in_transaction[T](steps: Steps[T]) -> T:

@@ -20,6 +20,7 @@ ALLOWED = {
     "shared/lean.py": "parses uploads to disk, closes their files, renders the description of the API",
     "apps/knowledge/storage.py": "reads files",
     "apps/knowledge/operations.py": "reads and writes files, and embeds",
+    "apps/knowledge/indexing.py": "computes the middle of cells",
     "apps/knowledge/embedding/local.py": "computes vectors",
     "apps/knowledge/fetching.py": "writes fetched files to storage",
     "apps/knowledge/unpacking.py": "reads archives, writes their files to storage",

@@ -50,12 +50,16 @@ HARMS = {
     "still claimed": "UPDATE knowledge_version SET claim = gen_random_uuid() WHERE document_id = %s",
     "with a second version": """
         INSERT INTO knowledge_version SELECT (jsonb_populate_record(version, jsonb_build_object(
-            'id', gen_random_uuid(), 'number', 2))).* FROM knowledge_version AS version WHERE document_id = %s""",
+            'id', gen_random_uuid(), 'number', 2, 'ordinal', null, 'live', false))).*
+        FROM knowledge_version AS version WHERE document_id = %s""",
     "stages that are not done": f"""
         UPDATE knowledge_stage SET state = 'running' WHERE position = 4 AND version_id = {_VERSION}""",
     "their seven stages": f"DELETE FROM knowledge_stage WHERE position = 4 AND version_id = {_VERSION}",
     "one for each position": "UPDATE knowledge_version SET chunk_count = chunk_count + 1 WHERE document_id = %s",
-    "without meaning": "UPDATE knowledge_chunk SET embedding = NULL WHERE document_id = %s",
+    "without meaning": f"DELETE FROM knowledge_vector WHERE version_id = {_VERSION}",
+    "meanings without a passage": f"UPDATE knowledge_vector SET position = position + 1000 WHERE version_id = {_VERSION}",
+    "that answer and should not": "UPDATE knowledge_version SET live = false WHERE document_id = %s",
+    "words are not counted": "UPDATE knowledge_version SET indexed_passages = 0 WHERE document_id = %s",
     "that keeps none": "UPDATE knowledge_version SET keeps_passages = false WHERE document_id = %s",
     "a file is missing": "UPDATE knowledge_version SET storage_path = 'elsewhere' WHERE document_id = %s",
     "a file that no row names": "UPDATE knowledge_version SET storage_path = 'elsewhere' WHERE document_id = %s",

@@ -194,6 +194,7 @@ CALLS = {
     "GET /api/v1/search": Call(
         200, query={"q": "tuned twice a year", "document_id": Id("handbook")}, shows=(TITLE, TEXT, HEADING)
     ),
+    "GET /api/v1/search/suggest": Call(200, query={"q": TEXT[:5]}, shows=(TEXT,)),
     "POST /api/v1/search/{search_id}/click": Call(204, {"search_id": Id("search")}, body={"chunk_id": Id("chunk")}),
     "GET /api/v1/searches": Call(200, query={"limit": 5}, shows=(QUERY, UNANSWERED)),
     "GET /api/v1/searches/unanswered": Call(200, query={"days": 7}, shows=(UNANSWERED,)),

@@ -60,6 +60,7 @@ PAGES = {
         ("GET", Call(200, query=QUESTION, shows=(TITLE,))),
         ("GET", Call(200, query=QUESTION | {"document": Id("handbook")}, shows=(TITLE,))),
     ],
+    "search/suggest": [("GET", Call(200, query={"q": TEXT[:5]}, shows=(TEXT,)))],
     "search/{search_id}/click": [
         ("POST", Call(204, {"search_id": Id("search")}, form={"chunk_id": Id("chunk")})),
         ("POST", Call(204, {"search_id": Id("search")}, form={"chunk_id": Id("chunk"), "document_id": Id("handbook")})),

@@ -8,7 +8,7 @@ from django.db import connection
 
 from apps.accounts.models import Membership, RefreshFamily, User
 from apps.accounts.services.tokens import open_sign_in
-from apps.knowledge import operations, storage
+from apps.knowledge import searching, storage
 from shared.lean import LeanHandler
 from tests.isolation.answers import Answer
 from tests.isolation.operations import CALLS, PUBLIC_OPERATIONS, every_operation
@@ -73,9 +73,9 @@ def test_an_answer_that_was_stored_is_not_given_again(client, alice, acme_world,
 
 @ended
 def test_no_file_is_stored_and_nothing_embedded_even_for_a_moment(client, monkeypatch, alice, acme_world, end):
-    done, store, embedder = [], storage.store, operations.current_embedder
+    done, store, embedder = [], storage.store, searching.current_embedder
     monkeypatch.setattr(storage, "store", lambda *file: done.append("stored") or store(*file))
-    monkeypatch.setattr(operations, "current_embedder", lambda: done.append("embedded") or embedder())
+    monkeypatch.setattr(searching, "current_embedder", lambda: done.append("embedded") or embedder())
     costly = [operation for operation in PROTECTED if str(operation) in ("POST " + DOCUMENTS, "GET /api/v1/search")]
 
     statuses = []

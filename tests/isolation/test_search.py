@@ -4,12 +4,11 @@ import json
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
-from apps.knowledge.models import Chunk, Document, Version
-from shared.tenancy.ids import uuid7
+from apps.knowledge.models import Chunk, Document, Vector, Version
 from shared.tenancy.scope import creator_scope
-from tests.isolation.world import CATEGORY, FILENAME, HEADING, NAME, TAG, TEXT, TITLE
+from tests.isolation.world import CATEGORY, FILENAME, HEADING, NAME, TAG, TEXT, TITLE, make_findable
 
 QUESTIONS = [
     TEXT,
@@ -83,15 +82,6 @@ def test_the_list_of_documents_finds_none_of_acmes_either(client, mallory, acme_
         assert answer.status_code == 200
 
 
-COPIES = """
-INSERT INTO knowledge_chunk (id, creator_id, document_id, version_id, position, text, page, heading, tokens, lexemes,
-                             lexeme_count, embedding, source, occurrence, edited, hidden)
-SELECT gen_random_uuid(), creator_id, document_id, version_id, position + n, text || ' ' || n, page, heading, tokens,
-       lexemes, lexeme_count, embedding, md5(text || ' ' || n)::uuid, 0, false, false
-  FROM knowledge_chunk, generate_series(1, 999) n WHERE id = %s
-"""
-
-
 @pytest.fixture
 def a_thousand_near_copies(mallory, umbrella_world, acme_world):
     """Mallory has Acme's passage a thousand times over: same words, same meaning, same length."""
@@ -100,25 +90,27 @@ def a_thousand_near_copies(mallory, umbrella_world, acme_world):
 
     def copy():
         with creator_scope(mallory.creator.id), transaction.atomic():
-            version = Version.objects.get(document_id=umbrella_world.things["handbook"])
-            mine = Chunk.objects.create(
-                document_id=version.document_id,
-                version=version,
-                position=1000,
-                text=theirs.text,
-                heading=theirs.heading,
-                tokens=theirs.tokens,
-                lexeme_count=theirs.lexeme_count,
-                embedding=theirs.embedding,
-            )
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "UPDATE knowledge_chunk SET lexemes = to_tsvector('english', text) WHERE id = %s", [mine.id]
-                )
-                cursor.execute(COPIES, [mine.id])
-            assert Chunk.objects.filter(document_id=version.document_id).count() > 1000
+            add_copies(umbrella_world, theirs, [f"{theirs.text} {number}" for number in range(1000)])
+            assert Vector.objects.filter(live=True).count() > 1000
 
     return copy
+
+
+def add_copies(world, chunk, texts):
+    """More passages of a world's handbook, with the meaning of a passage that may be another creator's."""
+    version = Version.objects.select_related("document").get(document_id=world.things["handbook"])
+    Chunk.objects.bulk_create(
+        Chunk(
+            document=version.document,
+            version=version,
+            position=position,
+            text=text,
+            heading=chunk.heading,
+            tokens=chunk.tokens,
+        )
+        for position, text in enumerate(texts, start=1000)
+    )
+    make_findable(version.document, version, chunk.text)
 
 
 def test_a_thousand_near_copies_of_another_creator_change_nothing(client, alice, acme_world, a_thousand_near_copies):
@@ -147,20 +139,8 @@ def test_the_copies_owner_finds_their_own_copies(client, mallory, a_thousand_nea
 
 def add_passages(world):
     """More passages, so that ranks could change."""
-    with creator_scope(world.creator_id):
+    with creator_scope(world.creator_id), transaction.atomic():
         first = Chunk.objects.get(id=world.things["chunk"])
-        for position in range(2, 12):
-            Chunk.objects.create(
-                id=uuid7(),
-                document_id=first.document_id,
-                version_id=first.version_id,
-                position=position,
-                text=f"{first.text} And {position} more words, {'tuned ' * position}",
-                heading=first.heading,
-                tokens=first.tokens,
-                lexeme_count=first.lexeme_count + position,
-                embedding=first.embedding,
-            )
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE knowledge_chunk SET lexemes = to_tsvector('english', text) WHERE lexemes IS NULL")
+        texts = [f"{first.text} And {number} more words, {'tuned ' * number}" for number in range(2, 12)]
+        add_copies(world, first, texts)
         Document.objects.filter(id=first.document_id).update(chunk_count=11)

@@ -4,19 +4,21 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync
-from django.contrib.postgres.search import SearchVector
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
+from pgvector import HalfVector
 
 from apps.accounts.models import AuditEntry
 from apps.hub.models import Profile
 from apps.knowledge.embedding import current_embedder
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import (
+    Cell,
     Chunk,
     Click,
     Correction,
@@ -31,6 +33,8 @@ from apps.knowledge.models import (
     Stage,
     Version,
 )
+from apps.knowledge.search.index import index_words, let_answer
+from apps.knowledge.search.vectors import Meaning, meanings_missing, store_meanings
 from apps.knowledge.services.passages import source_of
 from shared.idempotency.models import CreatorAnswer
 from shared.tenancy.events import News, store_events
@@ -192,12 +196,22 @@ def _chunk(document, version, text, heading):
         page=1,
         heading=heading,
         tokens=len(text.split()),
-        embedding=_vector(text),
     )
-    Chunk.objects.filter(id=chunk.id).update(
-        lexemes=SearchVector("text", config="english"), lexeme_count=len(text.split())
-    )
+    make_findable(document, version, text)
     return chunk
+
+
+def make_findable(document, version, meaning):
+    """Index what passages a version has; those that have no vector yet get that of `meaning`."""
+    model = embedder_hash(current_embedder().name)
+    waiting = meanings_missing(version_id=version.id, model=model, limit=None)
+    vector = HalfVector(_vector(meaning))
+    meanings = [Meaning(one.position, vector, uuid4()) for one in waiting]
+    store_meanings(version_id=version.id, model=model, meanings=meanings)
+    index_words(version_id=version.id, language="en", title=document.title)
+    let_answer(version)
+    # As if there were so many vectors that they lie in cells.
+    Cell.objects.get_or_create(model=model, number=1, defaults={"size": 1, "centre": vector})
 
 
 def _golden_question(document, chunk, question):

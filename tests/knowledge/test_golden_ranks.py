@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from apps.knowledge.golden import FIRST, embedder_hash, is_regression, model_label
+from apps.knowledge.golden import FIRST, is_regression, model_label
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import GoldenQuestion
 from tests.knowledge.golden import change, one, pinned, run_all, run_waiting, told
 

@@ -1,7 +1,7 @@
 """Runs: one for many changes, another for a change that comes while one is being done, none that is lost."""
 
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -214,7 +214,7 @@ def test_what_another_worker_has_just_tried_is_not_tried_again(alice, document, 
     (run,) = runs(alice, state="queued")
     start(alice, run)
     vector = async_to_sync(WordEmbedder().embed)(["when are refunds paid"])[0]
-    asked = [golden_runs.Asked(serve(alice.actor, lambda actor: GoldenQuestion.objects.get()), vector)]
+    asked = [golden_runs.Asked(serve(alice.actor, lambda actor: GoldenQuestion.objects.get()), vector, uuid4())]
 
     for _ in range(2):
         assert serve(alice.actor, golden_runs.try_questions, run_id=run.id, asked=asked)

@@ -11,7 +11,7 @@ from apps.knowledge import embedding, operations, pipeline, tasks
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
 from apps.knowledge.extraction import ocr
 from apps.knowledge.extraction.failures import ExtractionFailed
-from apps.knowledge.models import Chunk, Document, Stage, Version
+from apps.knowledge.models import Chunk, Document, Stage, Vector, Version
 from apps.knowledge.search.finder import Found
 from apps.knowledge.services import ledger, passages, switching
 from shared.tenancy.scope import creator_scope
@@ -91,7 +91,7 @@ def test_a_job_that_was_killed_anywhere_ends_without_doubles(alice, bring, proce
     assert process(alice.actor, document).status == "ready"
     with creator_scope(alice.creator.id):
         assert list(Chunk.objects.order_by("position").values_list("position", flat=True)) == list(range(40))
-        assert not Chunk.objects.filter(embedding__isnull=True).exists()
+        assert list(Vector.objects.order_by("position").values_list("position", flat=True)) == list(range(40))
         assert not Chunk.objects.filter(lexemes__isnull=True).exists()
 
 
@@ -113,14 +113,14 @@ def test_vectors_that_were_stored_before_a_kill_are_kept(alice, bring, process, 
     with pytest.raises(KeyboardInterrupt):
         process(alice.actor, document)
     with creator_scope(alice.creator.id):
-        kept = set(Chunk.objects.filter(embedding__isnull=False).values_list("id", flat=True))
+        kept = set(Vector.objects.values_list("id", flat=True))
 
     monkeypatch.setattr(embedding, "_embedder", embedder)
     process(alice.actor, document)
 
     assert len(kept) == 16
     with creator_scope(alice.creator.id):
-        assert kept <= set(Chunk.objects.values_list("id", flat=True))
+        assert kept < set(Vector.objects.values_list("id", flat=True))
 
 
 def test_a_step_that_takes_its_worker_down_each_time_is_given_up(alice, bring, process):
@@ -175,7 +175,7 @@ def test_a_lost_file_is_a_reason_of_its_own(alice, bring, process):
 
 def test_ready_means_that_a_search_found_it(alice, bring, process, monkeypatch):
     document = bring(alice, b"hello world")
-    monkeypatch.setattr(passages, "find_passages_now", lambda question: Found([], [], []))
+    monkeypatch.setattr(passages, "find_passages_now", lambda question: Found([]))
 
     document = process(alice.actor, document)
 
@@ -309,3 +309,9 @@ def test_the_versions_of_one_document_are_claimed_one_at_a_time(alice, bring, se
         Document.objects.update(version=2)
 
     assert serve(alice.actor, ledger.claim_version, version_id=version.id) is None
+
+
+def test_a_text_that_looks_like_a_question_with_phrases_and_exclusions_is_found(alice, bring, process):
+    text = b'Of "two dimensional" flow and a -layer, in "the" boundary -of-layers, and of " quotes.'
+
+    assert process(alice.actor, bring(alice, text)).status == "ready"

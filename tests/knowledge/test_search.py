@@ -5,10 +5,11 @@ from asgiref.sync import async_to_sync
 
 from apps.knowledge import embedding
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
-from apps.knowledge.models import Document
+from apps.knowledge.hashes import embedder_hash
+from apps.knowledge.models import Version
 from apps.knowledge.search import finder
-from apps.knowledge.search.finder import Question
-from apps.knowledge.services.searching import search
+from apps.knowledge.search.finder import Question, find_passages
+from apps.knowledge.search.words import Understood
 from shared.tenancy.reads import follow
 from shared.tenancy.scope import creator_scope
 from tests.knowledge import files
@@ -32,7 +33,11 @@ def test_a_passage_is_found_by_its_words_with_its_page(client, alice, bob, ready
     hit = answer["results"][0]
     assert (hit["document_id"], hit["title"], hit["page"], hit["heading"]) == (str(document.id), "book", 2, "")
     assert "gas" in hit["text"]
-    assert set(hit) == {"chunk_id", "document_id", "title", "text", "page", "heading", "seconds", "score"}
+    assert set(hit) == {"chunk_id", "document_id", "title", "text", "page", "heading", "seconds", "score"} | {
+        "highlights",
+        "neighbours",
+        "scores",
+    }
 
 
 def test_a_passage_is_found_by_its_meaning_with_its_heading(client, alice, ready, real_embedder):
@@ -122,7 +127,8 @@ def test_explained_each_leg_says_what_it_alone_would_have_answered(client, alice
     answer = asked(client, alice, q="zeppelins", group=group, explain=True)
 
     assert plain["legs"] is None
-    assert answer["results"] == plain["results"]
+    assert [{**hit, "scores": None} for hit in answer["results"]] == plain["results"]
+    assert all(hit["scores"].keys() == {"lexical", "vector"} for hit in answer["results"])
     lexical, vector = answer["legs"]["lexical"], answer["legs"]["vector"]
     assert [one["document_id"] for one in lexical] == [str(words.id)]
     assert lexical[0]["chunk_id"] == answer["results"][0]["chunk_id"]
@@ -155,7 +161,7 @@ def test_only_the_version_that_answers_is_searched(client, alice, ready, bring):
 
     assert [hit["text"] for hit in asked(client, alice, q="refunds")["results"]] == ["Refunds are paid."]
     with creator_scope(alice.creator.id):
-        Document.objects.update(live_version=None)
+        Version.objects.update(live=False)
     assert asked(client, alice, q="refunds")["results"] == []
 
 
@@ -204,10 +210,10 @@ def test_a_search_without_its_embedding_service_says_so(client, alice, monkeypat
 def test_passages_that_share_no_word_need_to_be_near(alice, ready, monkeypatch):
     ready(alice, b"Refunds are paid.")
     (vector,) = async_to_sync(embedding.current_embedder().embed)(["refunds are paid notes"])
-    question = Question("zeppelin", vector)
+    question = Question("zeppelin", vector, embedder_hash(embedding.current_embedder().name))
 
     def find():
-        return async_to_sync(follow)(alice.actor, lambda: search(question)).hits
+        return async_to_sync(follow)(alice.actor, lambda: find_passages(question, Understood("zeppelin"))).hits
 
     assert len(find()) == 1
     monkeypatch.setattr(finder, "NEAR_ENOUGH", 1.1)

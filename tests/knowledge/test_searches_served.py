@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.knowledge import search_log, tending
 from apps.knowledge.models import Click, Search
-from apps.knowledge.operations import Answer
 from apps.knowledge.search_log import remember
+from apps.knowledge.searching import Answer
 from apps.knowledge.services.documents import update_document
 from shared.tenancy.models import Event, Revision
 from shared.tenancy.scope import creator_scope
@@ -91,7 +91,7 @@ def answered(world):
     """Answers as a door has them."""
 
     def make(query):
-        return Answer(query, 1, [])
+        return Answer(query, None, 1, [])
 
     return make
 

@@ -129,3 +129,21 @@ def test_in_both_widths_nothing_scrolls_sideways_and_everything_can_be_touched(v
                .map((part) => part.textContent.trim())"""
         )
         assert cut == []
+
+
+def test_while_one_types_words_of_the_passages_are_offered(alice):
+    alice.go("/search")
+
+    alice.page.type("#question", "where does the wal", delay=20)
+    alice.page.wait_for_selector("#suggestions option", state="attached")
+
+    assert alice.page.eval_on_selector_all("#suggestions option", "all => all.map(one => one.value)") == [
+        "where does the walrus"
+    ]
+    assert alice.page.url.endswith("/search")
+
+
+def test_a_misspelt_question_is_answered_and_says_as_what(alice):
+    search(alice, "wlarus")
+
+    assert "Showing what walrus finds" in alice.page.inner_text("#results")

@@ -73,3 +73,19 @@ def test_another_creator_finds_nothing(mallorys_pages, world):
 
 def test_a_question_too_long_is_cut(alices_pages, world):
     assert alices_pages.get("/search", {"q": "fjordwhistle " * 500}).status_code == 200
+
+
+def test_a_misspelt_question_is_answered_and_the_page_says_as_what(alices_pages, world):
+    page = alices_pages.get("/search?q=fjordwhisle").text
+
+    assert "Showing what <strong><bdi>fjordwhistle</bdi></strong> finds" in page
+    assert "<mark>fjordwhistle</mark>" in page
+    assert "Showing what" not in alices_pages.get("/search?q=fjordwhistle").text
+
+
+def test_while_one_types_the_page_suggests(alices_pages, world):
+    options = alices_pages.get("/search/suggest?q=who+tunes+the+fjord", headers=HTMX).text
+
+    assert options.strip() == '<option value="who tunes the fjordwhistle"></option>'
+    assert alices_pages.get("/search/suggest?q=").text.strip() == ""
+    assert alices_pages.get("/search/suggest").text.strip() == ""

@@ -101,7 +101,7 @@ _BY_KIND: dict[str, Any] = {
     "JSONField": lambda field, n: {"n": n},
     "ArrayField": lambda field, n: [],
     "SearchVectorField": lambda field, n: None,
-    "HalfVectorField": lambda field, n: [1.0] + [0.0] * (field.dimensions - 1),
+    "HalfVectorField": lambda field, n: [1.0] + [0.0] * ((field.dimensions or 3) - 1),
     "VectorField": lambda field, n: [1.0] + [0.0] * (field.dimensions - 1),
 }
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Upper
 
 from apps.accounts.models import Creator
 from apps.hub.models import Profile
-from apps.knowledge.models import Chunk, Document
+from apps.knowledge.models import Cell, Document, Vector
 from shared.tenancy import statements
 from shared.tenancy.ids import uuid7
 from shared.tenancy.scope import NoCreatorInScope, creator_scope
@@ -22,7 +22,7 @@ from tests.tenancy.tools import bind, connect, wire
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("house")]
 
-READABLE = [label for label in labels() if apps.get_model(label) is not Chunk]
+READABLE = [label for label in labels() if apps.get_model(label) not in (Cell, Vector)]
 CACHES = (statements._by_id, statements._change)
 
 
@@ -122,8 +122,8 @@ def test_a_related_row_is_not_fetched_by_accident(rooms):
 
 def test_a_model_whose_values_the_orm_has_to_make_is_refused(two):
     with creator_scope(two.alice.creator_id):
-        for way in (Chunk.objects.find, Chunk.objects.lock):
-            with pytest.raises(TypeError, match="Chunk: embedding need the ORM"):
+        for way in (Vector.objects.find, Vector.objects.lock):
+            with pytest.raises(TypeError, match="Vector: embedding need the ORM"):
                 way(uuid7())
 
 

@@ -211,3 +211,28 @@ def test_a_client_that_leaves_while_a_step_is_on_its_thread_is_a_cancellation(tw
 
     reads.use_reader(Many())
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("rows", "on_a_thread"),
+    [
+        ([(1,)] * 2000, False),
+        ([(1,)] * 2001, True),
+        ([(1, b"x" * (1 << 17))], False),
+        ([(1, b"x" * (1 << 16)), (None, b"x" * (1 << 16)), (b"x",)], True),
+    ],
+)
+def test_what_is_long_to_compute_leaves_the_event_loop(two, rows, on_a_thread):
+    class Given:
+        async def __call__(self, sql, parameters, sets):
+            return [rows]
+
+    def steps():
+        before = threading.get_ident()
+        yield [("SELECT 1", {})]
+        return before, threading.get_ident()
+
+    reads.use_reader(Given())
+    before, after = asyncio.run(follow(two.alice, steps))
+
+    assert (before != after) == on_a_thread

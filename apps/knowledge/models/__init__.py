@@ -3,10 +3,13 @@
 from apps.knowledge.models.arrivals import Import, SkippedEntry, Source
 from apps.knowledge.models.asked import Click, Search
 from apps.knowledge.models.documents import UNFINISHED, Chunk, Correction, Document, Stage, Status, Version
+from apps.knowledge.models.finding import LONGEST_WORD, Cell, Posting, SearchIndex, Vector, Word
 from apps.knowledge.models.golden import GoldenQuestion, GoldenResult, GoldenRun
 
 __all__ = [
+    "LONGEST_WORD",
     "UNFINISHED",
+    "Cell",
     "Chunk",
     "Click",
     "Correction",
@@ -15,10 +18,14 @@ __all__ = [
     "GoldenResult",
     "GoldenRun",
     "Import",
+    "Posting",
     "Search",
+    "SearchIndex",
     "SkippedEntry",
     "Source",
     "Stage",
     "Status",
+    "Vector",
     "Version",
+    "Word",
 ]

@@ -3,9 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from pgvector.django import HalfVectorField
 
-from apps.knowledge.embedding.dimensions import DIMENSIONS
 from apps.knowledge.extraction.failures import Failure
 from apps.knowledge.failures import FAILURES
 from shared.tenancy.models import BaseTenantModel
@@ -110,6 +108,11 @@ class Version(BaseTenantModel):
     page_count = models.PositiveIntegerField(null=True)
     chunk_count = models.PositiveIntegerField(default=0)
     keeps_passages = models.BooleanField(default=False, help_text="It has answered, and could at once do so again.")
+    live = models.BooleanField(default=False, help_text="It answers: its document's `live_version` is its number.")
+    ordinal = models.PositiveIntegerField(null=True, editable=False, help_text="Its number in the postings of words.")
+    indexed_span = models.PositiveIntegerField(default=0, help_text="One more than its last passage's position.")
+    indexed_passages = models.PositiveIntegerField(default=0, help_text="Passages that words are found in.")
+    indexed_words = models.PositiveBigIntegerField(default=0, help_text="How many words these have.")
     failure_code = models.CharField(max_length=40, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
@@ -117,8 +120,21 @@ class Version(BaseTenantModel):
     class Meta(BaseTenantModel.Meta):
         constraints = [
             models.UniqueConstraint(fields=["creator", "document", "number"], name="version_number_once"),
+            models.UniqueConstraint(fields=["creator", "ordinal"], name="version_ordinal_once"),
+            models.UniqueConstraint(
+                fields=["creator", "document"], condition=models.Q(live=True), name="version_live_once_per_document"
+            ),
         ]
-        indexes = [models.Index(fields=["creator", "content_sha256"], name="version_content")]
+        indexes = [
+            models.Index(fields=["creator", "content_sha256"], name="version_content"),
+            # What each search reads of the versions that answer.
+            models.Index(
+                fields=["creator"],
+                include=["ordinal", "indexed_span", "indexed_passages", "indexed_words"],
+                condition=models.Q(live=True),
+                name="version_live",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"version {self.number}"
@@ -202,8 +218,6 @@ class Chunk(BaseTenantModel):
     tokens = models.PositiveIntegerField(help_text="Of the embedding model's tokenizer.")
     lexemes = SearchVectorField(null=True)
     lexeme_count = models.PositiveIntegerField(default=0, help_text="The passage's length, as ranking sees it.")
-    embedding = HalfVectorField(dimensions=DIMENSIONS, null=True)
-    embedded = models.UUIDField(null=True, editable=False, help_text="The hash of what `embedding` was made of.")
 
     class Meta(BaseTenantModel.Meta):
         constraints = [

@@ -4,15 +4,17 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from apps.knowledge import operations
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.models import Document
 from apps.knowledge.pages.frame import load, render_page
 from apps.knowledge.presentation import present_hit
 from apps.knowledge.search_log import remember
+from apps.knowledge.searching import Narrowed, search_passages
+from apps.knowledge.searching import suggest as suggest_questions
 from apps.knowledge.services.documents import get_document
 from shared.exceptions import HubError
 from shared.tenancy.actor import Actor
@@ -37,16 +39,28 @@ async def search(request: HttpRequest) -> HttpResponse:
     status = 200
     if query:
         try:
-            answer = await operations.search_passages(request.actor, query, limit=RESULTS, document_id=only)
+            answer = await search_passages(request.actor, query, limit=RESULTS, where=Narrowed(document_id=only))
             remember(request.actor, answer)
         except HubError as error:
             # The page stays usable, with the question still in its box.
             context["refusal"], status = error.detail, error.status
         else:
-            context["results"] = [present_hit(query, hit) for hit in answer.results]
+            asked = answer.corrected or query
+            context["results"] = [present_hit(asked, result.hit) for result in answer.results]
+            context["corrected"] = answer.corrected
             context["took_ms"] = answer.took_ms
             context["search_id"] = answer.id
     return render_page(request, "knowledge/search.html", "results", context, status)
+
+
+@never_cache
+@require_GET
+@creator_page
+async def suggest(request: HttpRequest) -> HttpResponse:
+    """What somebody who types may be about to ask: options for the box."""
+    typed = clean_line(request.GET.get("q", ""))[:LONGEST_QUERY]
+    suggestions = await suggest_questions(request.actor, typed) if typed else []
+    return render(request, "knowledge/suggestions.html", {"suggestions": suggestions})
 
 
 def _document_or_none(actor: Actor, *, document_id: UUID | None) -> Document | None:

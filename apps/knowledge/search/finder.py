@@ -1,12 +1,7 @@
-"""Find passages: both legs over the live passages of the creator in scope, then fusion.
+"""Find passages: by their words and by their meaning, then by both together. See docs/search.md for how and why."""
 
-Exact, by design: under row security neither a GIN index nor HNSW answers well, and a creator's passages are few
-enough to score them all. Everything runs under the policies; the literal creator only helps the planner.
-"""
-
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,45 +9,79 @@ import numpy as np
 from pgvector import HalfVector
 
 from apps.knowledge.embedding import Vectors
-from apps.knowledge.search import ranking
-from apps.knowledge.search.index import CONFIGURATION_NAMES, LEXEMES
-from apps.knowledge.search.ranking import Floats, Postings
-from shared.tenancy.reads import Row, Rows, Steps, follow_in_transaction
+from apps.knowledge.search import legs, ranking, statements
+from apps.knowledge.search.index import CONFIGURATION_NAMES
+from apps.knowledge.search.legs import Candidates, Leg, Mask, Ranked
+from apps.knowledge.search.ranking import Floats, Integers
+from apps.knowledge.search.words import Phrase, Understood, understand
+from shared.tenancy.reads import Rows, Steps, follow_in_transaction
 from shared.tenancy.scope import require_creator
 
 # Candidates of each leg; fusion needs both scores of all of them.
 CANDIDATES = 200
 PER_DOCUMENT = 3
-# When each document is to be found once, so many passages for each are looked at.
+# When each document is to be found once, so many of the nearest passages are looked at for each candidate.
 PASSAGES_A_DOCUMENT = 5
 # Without a word in common, a passage must be at least this near. Measured on Cranfield: 99 of 100 unrelated pairs lie
 # below 0.18, and 93 of 100 relevant ones above this.
 NEAR_ENOUGH = 0.2
+# Every vector is looked at where there are no more; of the others so many, in the nearest cells.
+EXACT_ROWS, BUDGET_ROWS = 20_000, 30_000
+# Passages looked at for a phrase at a time.
+_PHRASE_ROWS = 1000
+# How often a search begins anew when what it reads changes under it.
+_ATTEMPTS = 4
+# Loaded besides those wanted, should some be hidden or deleted meanwhile.
+_SPARE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and where to look. `instead` makes a version answer for its document before it is live.
+    """What is asked, and where to look. `vector` is what `model` makes of the meaning.
 
-    `by_document`: each document once, with the passage that speaks for it.
+    `since` (included) and `until` (not included) are about when a document was brought. `by_document`: each document
+    once, with the passage that speaks for it. `instead` makes a version answer for its document before it is live;
+    it goes with none of the others. `explain` has `Found` say what each leg alone would have answered.
     """
 
     text: str
     vector: Vectors
+    model: UUID
     limit: int = 10
     tag: str | None = None
     document_id: UUID | None = None
+    language: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     instead: UUID | None = None
     by_document: bool = False
+    explain: bool = False
+
+    @property
+    def where(self) -> str:
+        """Which of the creator's versions are looked at."""
+        if self.instead is not None:
+            return statements.INSTEAD
+        wanted = (self.tag, self.document_id, self.language, self.since, self.until)
+        return statements.EVERYWHERE if all(one is None for one in wanted) else statements.NARROWED
+
+    @property
+    def most_of_a_document(self) -> int:
+        """How many of its passages are found."""
+        return 1 if self.by_document else PER_DOCUMENT
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that answers. A higher score is better; scores of different questions cannot be compared."""
+    """A passage that answers. A higher score is better; scores of different questions cannot be compared.
+
+    `lexical` and `vector` are the scores of the legs: 0 has none of the words, None is too far away to be compared.
+    """
 
     chunk_id: UUID
     document_id: UUID
     version_id: UUID
+    position: int
     title: str
     text: str
     page: int | None
@@ -60,6 +89,8 @@ class Hit:
     seconds: int | None
     media_type: str
     score: float
+    lexical: float = 0.0
+    vector: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,195 +105,197 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer, best first, and what each leg alone would have answered."""
+    """The answer, best first, and what each leg alone would have answered where that was asked for."""
 
     hits: list[Hit]
-    lexical: list[Candidate]
-    vector: list[Candidate]
+    lexical: list[Candidate] = field(default_factory=list)
+    vector: list[Candidate] = field(default_factory=list)
 
 
-_LIVE = """
-SELECT v.id
-  FROM knowledge_document d
-  LEFT JOIN knowledge_version i ON i.creator_id = d.creator_id AND i.document_id = d.id AND i.id = %(instead)s
-  JOIN knowledge_version v ON v.creator_id = d.creator_id AND v.document_id = d.id
-   AND v.number = coalesce(i.number, d.live_version)
- WHERE d.creator_id = %(creator)s
-   AND (%(tag)s::text IS NULL OR %(tag)s::text = ANY(d.tags))
-   AND (%(document)s::uuid IS NULL OR d.id = %(document)s::uuid)
-"""
-# Marks the question's lexemes with a weight and keeps only what is marked: done in C, without a query to parse.
-_LEXICAL = """
-SELECT c.id, c.document_id, c.lexeme_count, tsvector_to_array(c.found),
-       ARRAY(SELECT cardinality(w.positions) FROM unnest(c.found) w)
-  FROM (SELECT id, document_id, lexeme_count, ts_filter(setweight(lexemes, 'A', %(lexemes)s::text[]), '{a}') AS found
-          FROM knowledge_chunk
-         WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND NOT hidden AND lexemes IS NOT NULL
-        OFFSET 0) c
- WHERE length(c.found) > 0
-"""
-_LENGTHS = """
-SELECT count(*), coalesce(avg(lexeme_count), 0)::float FROM knowledge_chunk
- WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND NOT hidden
-"""
-_NEAREST = """
-SELECT id, document_id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
- WHERE creator_id = %(creator)s AND version_id = ANY(%(versions)s) AND NOT hidden AND embedding IS NOT NULL
- ORDER BY embedding <#> %(vector)s::halfvec LIMIT %(candidates)s
-"""
-_NEARNESS = """
-SELECT id, document_id, -(embedding <#> %(vector)s::halfvec) FROM knowledge_chunk
- WHERE creator_id = %(creator)s AND id = ANY(%(ids)s) AND embedding IS NOT NULL
-"""
-# How near each of some passages is to each other.
-_ALIKE = """
-SELECT a.id, b.id, -(a.embedding <#> b.embedding) FROM knowledge_chunk a, knowledge_chunk b
- WHERE a.creator_id = %(creator)s AND b.creator_id = %(creator)s
-   AND a.id = ANY(%(leaders)s) AND b.id = ANY(%(leaders)s) AND a.id <> b.id
-   AND a.embedding IS NOT NULL AND b.embedding IS NOT NULL
-"""
-_PASSAGES = """
-SELECT c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading, c.seconds, v.media_type
-  FROM knowledge_chunk c JOIN knowledge_document d ON d.creator_id = c.creator_id AND d.id = c.document_id
-  JOIN knowledge_version v ON v.creator_id = c.creator_id AND v.id = c.version_id
- WHERE c.creator_id = %(creator)s AND c.id = ANY(%(ids)s)
-"""
-
-
-def find_passages(question: Question) -> Steps[Found]:
+def find_passages(question: Question, understood: Understood) -> Steps[Found]:
     """The best passages, at most three of one document, best first. See `Steps` for how it is run."""
-    where: dict[str, Any] = {"creator": require_creator(), "tag": question.tag, "document": question.document_id}
-    where["instead"] = question.instead
-    words = {**where, "text": question.text, "configurations": CONFIGURATION_NAMES}
-    live, ((lexemes,),) = yield [(_LIVE, where), (LEXEMES, words)]
-    if not live:
-        return Found([], [], [])
-    where["versions"] = [version for (version,) in live]
-    where["vector"] = HalfVector(question.vector).to_text()
-    candidates = CANDIDATES * (PASSAGES_A_DOCUMENT if question.by_document else 1)
-    statements = [(_NEAREST, {**where, "candidates": candidates}), (_LENGTHS, where)]
-    nearest, lengths, *holders = yield [*statements, *([(_LEXICAL, {**where, "lexemes": lexemes})] if lexemes else [])]
-    lexical = _lexical_leg(lexemes, holders[0], lengths[0]) if lexemes and holders[0] else _Leg()
-    vector = _Leg.of(nearest)
-    if question.by_document:
-        lexical, vector = lexical.best_of_each_document(), vector.best_of_each_document()
-    legs = lexical.leaders(CANDIDATES), vector.leaders(CANDIDATES)
-    unknown = [chunk for chunk in legs[0].scores if chunk not in vector.scores]
-    if unknown:
-        (nearness,) = yield [(_NEARNESS, {**where, "ids": unknown})]
-        vector = vector.with_others(_Leg.of(nearness))
-    ranked = _rank(legs, lexical, vector, by_document=question.by_document)
-    leaders = [chunk for chunk, _ in ranked[: ranking.SMOOTHED]]
-    # Three of a document at most, so enough are loaded to fill the list from several documents.
-    wanted = [chunk for chunk, _ in ranked[: max(question.limit * 10, CANDIDATES)]]
-    passages, alike = yield [(_PASSAGES, {**where, "ids": wanted}), (_ALIKE, {**where, "leaders": leaders})]
-    smooth = _smoothed(ranked, alike)
-    most = 1 if question.by_document else PER_DOCUMENT
-    hits = _best_of_each_document(smooth, passages, question.limit, most)
-    return Found(hits, legs[0].candidates(question.limit), legs[1].candidates(question.limit))
+    found = None
+    for _ in range(_ATTEMPTS):
+        found = yield from _Search(question, understood).run()
+        if found is not None:
+            break
+    return found or Found([])
 
 
 def find_passages_now(question: Question) -> Found:
     """The same inside a service's transaction."""
-    return follow_in_transaction(find_passages(question))
+    understood = follow_in_transaction(understand(question.text))
+    return follow_in_transaction(find_passages(question, understood))
 
 
-class _Leg:
-    """What one way of looking thinks of passages: the score of each, and its document."""
+class _Search:
+    """One attempt. `run` returns None when an edit, a switch or a deletion went on meanwhile that it has to see."""
 
-    def __init__(self, scores: dict[UUID, float] | None = None, documents: dict[UUID, UUID] | None = None) -> None:
-        self.scores, self.documents = scores or {}, documents or {}
+    def __init__(self, question: Question, understood: Understood) -> None:
+        self.question, self.understood = question, understood
+        self.values: dict[str, Any] = {
+            "creator": require_creator(),
+            "tag": question.tag,
+            "document": question.document_id,
+            "language": question.language,
+            "since": question.since,
+            "until": question.until,
+            "instead": question.instead,
+            "model": question.model,
+            "vector": HalfVector(question.vector).to_text(),
+            "lexemes": understood.lexemes,
+            "candidates": CANDIDATES * (PASSAGES_A_DOCUMENT if question.by_document or understood.excluded else 1),
+        }
 
-    @classmethod
-    def of(cls, rows: Rows) -> "_Leg":
-        """From rows of passage, document and score."""
-        return cls({row[0]: float(row[2]) for row in rows}, {row[0]: row[1] for row in rows})
+    def run(self) -> Steps[Found | None]:
+        ((cell_model, passages),) = (yield [(statements.STATE.format(where=self.question.where), self.values)])[0]
+        if not passages:
+            return Found([])
+        cells = passages > EXACT_ROWS and cell_model == self.question.model and self.question.instead is None
+        # A phrase says which passages are in question, so these are measured and no others.
+        sql = statements.candidates(self.question.where, near=not self.understood.required, cells=cells)
+        self.values["budget"] = BUDGET_ROWS * (1 if self.question.where == statements.EVERYWHERE else 2)
+        (rows,) = yield [(sql, self.values)]
+        found = legs.read_candidates(rows, self.understood)
+        if cells and found.cell_model != str(self.question.model):
+            return None  # they are being made anew
+        lexical, near = yield from self._allowed(found)
+        numbers = np.union1d(lexical.numbers, near.numbers)
+        vector = yield from self._nearness(found, numbers, near)
+        if vector is None:
+            return None
+        ranked = legs.rank(
+            numbers,
+            found.words[numbers],
+            vector,
+            found.places,
+            near_enough=NEAR_ENOUGH,
+            by_document=self.question.by_document,
+        )
+        return (yield from self._answer(found, ranked, lexical, near))
 
-    def best_first(self) -> list[UUID]:
-        # Passages that are alike would else stand in another order each time.
-        return sorted(self.scores, key=lambda chunk: (-self.scores[chunk], chunk))
+    def _allowed(self, found: Candidates) -> Steps[tuple[Leg, Leg]]:
+        """The candidates of both legs, without what the question rules out."""
+        allowed = np.ones(found.places.count, dtype=np.bool_)
+        for phrase in self.understood.excluded:
+            out = np.flatnonzero(found.holding(phrase))
+            allowed[out if len(phrase.groups) == 1 else (yield from self._holding_phrase(found, out, phrase))] = False
+        for phrase in self.understood.required:
+            allowed &= found.holding(phrase)
+        if any(len(phrase.groups) > 1 for phrase in self.understood.required):
+            allowed = yield from self._with_phrases(found, allowed)
+        near = found.near.only(allowed[found.near.numbers])
+        if not self.question.by_document:
+            return found.lexical(allowed, CANDIDATES), near.first(CANDIDATES)
+        return found.lexical_by_version(allowed, CANDIDATES), near.best_of_each(found.places).first(CANDIDATES)
 
-    def leaders(self, count: int) -> "_Leg":
-        """The best `count`."""
-        return self._only(self.best_first()[:count])
+    def _with_phrases(self, found: Candidates, allowed: Mask) -> Steps[Mask]:
+        """The best passages that hold each phrase word for word: looked at best first, until there are enough."""
+        lexical = found.lexical(allowed, found.places.count).numbers
+        wanted = CANDIDATES * (PASSAGES_A_DOCUMENT if self.question.by_document else 1)
+        holding = np.zeros(found.places.count, dtype=np.bool_)
+        for start in range(0, len(lexical), _PHRASE_ROWS):
+            numbers = lexical[start : start + _PHRASE_ROWS]
+            for phrase in self.understood.required:
+                if len(phrase.groups) > 1:
+                    numbers = yield from self._holding_phrase(found, numbers, phrase)
+            holding[numbers] = True
+            if np.count_nonzero(holding) >= wanted:
+                break
+        return holding
 
-    def best_of_each_document(self) -> "_Leg":
-        """Without the passages that another of their document beats."""
-        best: dict[UUID, UUID] = {}
-        for chunk in self.best_first():
-            best.setdefault(self.documents[chunk], chunk)
-        return self._only(best.values())
+    def _holding_phrase(self, found: Candidates, numbers: Integers, phrase: Phrase) -> Steps[Integers]:
+        if not len(numbers):
+            return numbers
+        named = self._named(found, numbers)
+        values = {**named, "phrase": phrase.text, "configurations": CONFIGURATION_NAMES}
+        (rows,) = yield [(statements.HOLD_PHRASE, values)]
+        return _numbers(found, rows)
 
-    def with_others(self, other: "_Leg") -> "_Leg":
-        return _Leg({**self.scores, **other.scores}, {**self.documents, **other.documents})
+    def _nearness(self, found: Candidates, numbers: Integers, near: Leg) -> Steps[Floats | None]:
+        """How near each passage is. None when some version among them is indexed anew meanwhile."""
+        vector = np.full(len(numbers), -np.inf)
+        vector[np.searchsorted(numbers, near.numbers)] = near.scores
+        unknown = numbers[np.isneginf(vector)]
+        if len(unknown):
+            values = {**self._named(found, unknown), "model": self.question.model, "vector": self.values["vector"]}
+            (rows,) = yield [(statements.NEARNESS, values)]
+            vector[np.searchsorted(numbers, _numbers(found, rows))] = [row[2] for row in rows]
+            if len(rows) < len(unknown) and (yield from self._has_moved(found, unknown)):
+                return None
+        # A passage that this model has not seen yet is as far away as one that has nothing to do with the question.
+        vector[np.isneginf(vector)] = 0.0
+        return vector
 
-    def candidates(self, count: int) -> list[Candidate]:
-        """Its best `count`, for who wants to know why."""
-        best = enumerate(self.best_first()[:count], start=1)
-        return [Candidate(self.documents[one], one, round(self.scores[one], 4), rank) for rank, one in best]
+    def _has_moved(self, found: Candidates, numbers: Integers) -> Steps[bool]:
+        """Whether some of the versions that these passages belong to are there no more as they were."""
+        ordinals = np.unique(found.places.named(numbers)[0])
+        sql = "SELECT count(*) FROM knowledge_version WHERE creator_id = %(creator)s AND ordinal = ANY(%(ordinals)s)"
+        ((count,),) = (yield [(sql, {"creator": self.values["creator"], "ordinals": ordinals.tolist()})])[0]
+        return bool(count < len(ordinals))
 
-    def _only(self, chunks: Iterable[UUID]) -> "_Leg":
-        kept = list(chunks)
-        return _Leg({one: self.scores[one] for one in kept}, {one: self.documents[one] for one in kept})
+    def _answer(self, found: Candidates, ranked: Ranked, lexical: Leg, near: Leg) -> Steps[Found | None]:
+        """Load the best passages, and let the very best vouch for each other."""
+        limit, places = self.question.limit, found.places
+        first = ranked.numbers[: ranking.SMOOTHED]
+        likely = legs.at_most(ranked, places, self.question.most_of_a_document).numbers[: limit + _SPARE]
+        both = (lexical.first(limit).numbers, near.first(limit).numbers) if self.question.explain else ()
+        wanted = np.unique(np.concatenate([first, likely, *both]))
+        if not len(wanted):
+            return Found([])
+        firsts = self._named(found, first)
+        values = {
+            **self._named(found, wanted),
+            "first_ordinals": firsts["ordinals"],
+            "first_positions": firsts["positions"],
+            "model": self.question.model,
+        }
+        loaded, vectors = yield [(statements.PASSAGES, values), (statements.VECTORS, values)]
+        if len(loaded) < len(wanted) and (yield from self._has_moved(found, wanted)):
+            return None
+        passages = dict(zip(_numbers(found, loaded).tolist(), (row[1:] for row in loaded), strict=True))
+        smooth = _smoothed(ranked, dict(zip(_numbers(found, vectors).tolist(), vectors, strict=True)))
+        answer = legs.at_most(smooth, places, self.question.most_of_a_document)
+        hits = [
+            _hit(passages[number], answer, place)
+            for place, number in enumerate(answer.numbers.tolist())
+            if number in passages
+        ][:limit]
+        if not self.question.explain:
+            return Found(hits)
+        return Found(hits, _explained(lexical.first(limit), passages), _explained(near.first(limit), passages))
 
-
-def _rank(legs: tuple[_Leg, _Leg], lexical: _Leg, vector: _Leg, *, by_document: bool) -> list[tuple[UUID, float]]:
-    """Passages by both scores together, best first; by document, each document's scores are those of its best ones."""
-    ids = sorted({*legs[0].scores, *legs[1].scores})
-    ids = [chunk for chunk in ids if chunk in lexical.scores or vector.scores.get(chunk, 0.0) >= NEAR_ENOUGH]
-    columns = [[leg.scores.get(chunk, 0.0) for chunk in ids] for leg in (lexical, vector)]
-    own = scores = _fused(columns)
-    if by_document:
-        documents = {**vector.documents, **lexical.documents}
-        scores = _fused([_shared(ids, documents, column) for column in columns])
-    order = sorted(range(len(ids)), key=lambda place: (-scores[place], -own[place], ids[place]))
-    return [(ids[place], float(scores[place])) for place in order]
-
-
-def _fused(columns: list[list[float]]) -> Floats:
-    lexical, semantic = (np.array(column, dtype=np.float64) for column in columns)
-    return ranking.fuse(lexical, semantic)
-
-
-def _shared(ids: list[UUID], documents: dict[UUID, UUID], column: list[float]) -> list[float]:
-    best: dict[UUID, float] = {}
-    for chunk, score in zip(ids, column, strict=True):
-        best[documents[chunk]] = max(score, best.get(documents[chunk], score))
-    return [best[documents[chunk]] for chunk in ids]
-
-
-def _smoothed(ranked: list[tuple[UUID, float]], alike: Rows) -> list[tuple[UUID, float]]:
-    place = {chunk: number for number, (chunk, _) in enumerate(ranked[: ranking.SMOOTHED])}
-    nearness = np.zeros((len(place), len(place)))
-    for one, other, value in alike:
-        nearness[place[one], place[other]] = value
-    scores = ranking.smooth(np.array([score for _, score in ranked], dtype=np.float64), nearness)
-    order = sorted(range(len(ranked)), key=lambda number: (-scores[number], number))
-    return [(ranked[number][0], float(scores[number])) for number in order]
-
-
-def _lexical_leg(lexemes: list[str], rows: Rows, lengths: Row) -> _Leg:
-    number = {lexeme: place for place, lexeme in enumerate(lexemes)}
-    entries = [
-        (place, number[lexeme], frequency)
-        for place, (*_, found, frequencies) in enumerate(rows)
-        for lexeme, frequency in zip(found, frequencies, strict=True)
-    ]
-    table = np.array(entries, dtype=np.int64)
-    words = np.array([row[2] for row in rows], dtype=np.float64)
-    postings = Postings(table[:, 0], table[:, 1], table[:, 2].astype(np.float64), words)
-    count, average = lengths
-    scores = ranking.bm25(postings, count=count, average_length=average)
-    return _Leg.of([(row[0], row[1], score) for row, score in zip(rows, scores, strict=True)])
+    def _named(self, found: Candidates, numbers: Integers) -> dict[str, Any]:
+        ordinals, positions = found.places.named(numbers)
+        return {"creator": self.values["creator"], "ordinals": ordinals.tolist(), "positions": positions.tolist()}
 
 
-def _best_of_each_document(ranked: list[tuple[UUID, float]], passages: Rows, limit: int, most: int) -> list[Hit]:
-    rows = {row[0]: row for row in passages}
-    taken: Counter[UUID] = Counter()
-    hits: list[Hit] = []
-    for chunk, score in ranked:
-        if chunk not in rows or len(hits) == limit or taken[rows[chunk][1]] == most:
-            continue
-        taken[rows[chunk][1]] += 1
-        hits.append(Hit(*rows[chunk], score=round(score, 4)))
-    return hits
+def _numbers(found: Candidates, rows: Rows) -> Integers:
+    """The numbers of the passages that rows begin with: ordinal, position."""
+    return found.places.numbers([row[0] for row in rows], [row[1] for row in rows])
+
+
+def _smoothed(ranked: Ranked, vectors: dict[int, Any]) -> Ranked:
+    first = ranked.numbers[: ranking.SMOOTHED].tolist()
+    size = max((len(row[2]) for row in vectors.values()), default=4) // 2 - 2
+    table = np.zeros((len(first), size), dtype=np.float32)
+    for place, number in enumerate(first):
+        if number in vectors:
+            # As `halfvec_send` writes it: how many numbers, two bytes that mean nothing, and the numbers.
+            table[place] = np.frombuffer(vectors[number][2], dtype=">f2", offset=4)
+    nearness = (table @ table.T).astype(np.float64)
+    np.fill_diagonal(nearness, 0.0)
+    scores = ranking.smooth(ranked.scores, nearness)
+    return ranked.reordered(np.lexsort((np.arange(len(scores)), -scores)), scores)
+
+
+def _hit(row: Any, ranked: Ranked, place: int) -> Hit:
+    position, chunk_id, document_id, version_id, *rest = row
+    scores = (ranked.scores[place], ranked.lexical[place], ranked.vector[place])
+    return Hit(chunk_id, document_id, version_id, position, *rest, *(round(float(score), 4) for score in scores))
+
+
+def _explained(leg: Leg, passages: dict[int, Any]) -> list[Candidate]:
+    known = zip(leg.numbers.tolist(), leg.scores.tolist(), strict=True)
+    rows = [(passages[number], score) for number, score in known if number in passages]
+    return [Candidate(row[2], row[1], round(score, 4), rank) for rank, (row, score) in enumerate(rows, start=1)]

@@ -1,6 +1,4 @@
-"""The formulas of search, on plain arrays. Values were measured on two public collections."""
-
-from dataclasses import dataclass
+"""The formulas of search, on plain arrays. Values were measured on two public collections: see docs/search.md."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,38 +8,26 @@ type Integers = NDArray[np.int64]
 
 K1 = 1.5  # how soon repetitions of a word stop counting
 B = 0.75  # how much longer passages are held back
+LEXICAL_WEIGHT, VECTOR_WEIGHT = 0.5, 0.5
 # Neighbours in meaning vouch for each other: of the best so many, each score is mixed with those of its nearest few.
 SMOOTHED, NEIGHBOURS, OWN_SHARE = 30, 5, 0.6
 
 
-@dataclass(frozen=True, slots=True)
-class Postings:
-    """Which passage holds which word how often: three arrays of one length, and the passages' lengths in words."""
+def bm25_gain(frequencies: Floats, lengths: Floats, *, holders: int, count: int, average_length: float) -> Floats:
+    """What one word adds to the score of each passage that has it: Okapi BM25 (Robertson & Zaragoza 2009).
 
-    passage: Integers
-    lexeme: Integers
-    frequency: Floats
-    lengths: Floats
-
-
-def bm25(postings: Postings, *, count: int, average_length: float) -> Floats:
-    """Okapi BM25 of each passage in `postings.lengths` (Robertson & Zaragoza 2009), idf as in Lucene, never below 0.
-
-    `count` and `average_length` are of all passages searched, those without a match included.
+    `frequencies` and `lengths` (in words) are of these passages; `holders` is how many have the word, of `count`
+    searched, which are `average_length` words long. The idf is Lucene's, never below 0.
     """
-    if not len(postings.passage):
-        return np.zeros(len(postings.lengths))
-    holders = np.bincount(postings.lexeme)
     idf = np.log1p((count - holders + 0.5) / (holders + 0.5))
-    relative = postings.lengths / max(average_length, 1e-9)
-    damping = K1 * (1 - B + B * relative[postings.passage])
-    gain = postings.frequency * (K1 + 1) / (postings.frequency + damping)
-    return np.bincount(postings.passage, idf[postings.lexeme] * gain, minlength=len(postings.lengths))
+    damping = K1 * (1 - B + B * lengths / max(average_length, 1e-9))
+    gain: Floats = idf * frequencies * (K1 + 1) / (frequencies + damping)
+    return gain
 
 
 def fuse(lexical: Floats, semantic: Floats) -> Floats:
     """The mean of both legs' z-scores, over passages that have both. A leg that tells nothing apart counts 0."""
-    return 0.5 * _z_scores(lexical) + 0.5 * _z_scores(semantic)
+    return LEXICAL_WEIGHT * _z_scores(lexical) + VECTOR_WEIGHT * _z_scores(semantic)
 
 
 def smooth(scores: Floats, nearness: Floats) -> Floats:

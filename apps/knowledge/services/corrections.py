@@ -9,6 +9,7 @@ from pgvector import HalfVector
 from apps.knowledge.errors import PassageNotFound
 from apps.knowledge.models import Chunk, Correction, Document, GoldenRun, Version
 from apps.knowledge.search.index import index_words
+from apps.knowledge.search.vectors import Meaning, forget_meanings, hide_meaning, store_meanings
 from apps.knowledge.services import golden
 from apps.knowledge.services.access import find_document, lock_document
 from apps.knowledge.services.versions import announce_document
@@ -39,13 +40,14 @@ class NewText:
     text: str
     tokens: int
     vector: HalfVector
-    embedded: UUID
+    model: UUID
+    made_of: UUID
 
 
 def list_passages(actor: Actor, *, document_id: UUID, after: int | None = None, limit: int = 50) -> PassagePage:
     """The passages of the version that answers, the hidden ones too. Raises `DocumentNotFound`."""
     document = find_document(document_id)
-    rows = _of_live_version(document).defer("embedding", "lexemes").order_by("position")
+    rows = _of_live_version(document).defer("lexemes").order_by("position")
     if after is not None:
         rows = rows.filter(position__gt=after)
     items = list(rows[: limit + 1])
@@ -57,7 +59,7 @@ def list_passages(actor: Actor, *, document_id: UUID, after: int | None = None, 
 def get_passage(actor: Actor, *, document_id: UUID, chunk_id: UUID) -> Passage:
     """A passage of the version that answers. Raises `DocumentNotFound`, `PassageNotFound`."""
     document = find_document(document_id)
-    chunk = _of_live_version(document).defer("embedding", "lexemes").filter(id=chunk_id).first()
+    chunk = _of_live_version(document).defer("lexemes").filter(id=chunk_id).first()
     if chunk is None:
         raise PassageNotFound
     correction = _correction_of(chunk)
@@ -95,21 +97,25 @@ def correct_passage(
     _apply(document, correction, new)
     golden.note_change(actor, document, GoldenRun.Reason.PASSAGE_CHANGED)
     announce_document(document)
-    return Chunk.objects.defer("embedding", "lexemes").get(id=chunk_id)
+    return Chunk.objects.defer("lexemes").get(id=chunk_id)
 
 
 def _apply(document: Document, correction: Correction, new: NewText | None) -> None:
+    """In every version that has the passage. What was made of the old text is forgotten, by whichever model."""
     same = Chunk.objects.filter(document=document, source=correction.source, occurrence=correction.occurrence)
-    changes: dict[str, Any] = {"hidden": correction.hidden}
+    same.update(hidden=correction.hidden)
     if new is not None:
-        changes.update(text=new.text, edited=correction.text is not None, tokens=new.tokens)
-        changes.update(embedding=new.vector, embedded=new.embedded)
-    same.update(**changes)
-    if new is not None:
-        for version in Version.objects.filter(chunks__in=same).distinct():
-            index_words(
-                version_id=version.id, language=version.language, title=document.title, source=correction.source
-            )
+        same.update(text=new.text, edited=correction.text is not None, tokens=new.tokens)
+    rows = list(same.values_list("version_id", "position"))
+    for version_id, position in rows:
+        if new is not None:
+            forget_meanings(version_id=version_id, position=position)
+            meaning = Meaning(position, new.vector, new.made_of)
+            store_meanings(version_id=version_id, model=new.model, meanings=[meaning])
+        hide_meaning(version_id=version_id, position=position, hidden=correction.hidden)
+    for version in Version.objects.filter(id__in=[version_id for version_id, _ in rows]):
+        changed = [] if new is None else [correction.source]
+        index_words(version_id=version.id, language=version.language, title=document.title, sources=changed)
 
 
 def _of_live_version(document: Document) -> Any:

@@ -171,7 +171,7 @@ def _expect(pinned: GoldenQuestion, expected: Expected) -> None:
     pinned.document, pinned.document_title = document, document.title
     if expected.chunk_id is None:
         return
-    chunk = Chunk.objects.filter(document=document, id=expected.chunk_id).defer("embedding", "lexemes").first()
+    chunk = Chunk.objects.filter(document=document, id=expected.chunk_id).defer("lexemes").first()
     if chunk is None or chunk.source is None:
         raise PassageNotFound
     pinned.source, pinned.occurrence, pinned.passage = chunk.source, chunk.occurrence, chunk.text

@@ -26,15 +26,15 @@ class Finding:
     passage_gone: bool = False
 
 
-def find_results(text: str, vector: Vectors) -> list[Result]:
+def find_results(text: str, vector: Vectors, model: UUID) -> list[Result]:
     """The best RESULTS passages of an ordinary search over everything that the creator has, best first."""
-    hits = find_passages_now(Question(text, vector, limit=RESULTS)).hits
+    hits = find_passages_now(Question(text, vector, model, limit=RESULTS)).hits
     return [Result(hit.document_id, hit.chunk_id) for hit in hits]
 
 
-def find_rank(question: GoldenQuestion, vector: Vectors) -> Finding:
+def find_rank(question: GoldenQuestion, vector: Vectors, model: UUID) -> Finding:
     """Search, and say where the expected document or passage is; `apps.knowledge.golden` says what a rank is."""
-    results = find_results(question.question, vector)
+    results = find_results(question.question, vector, model)
     if question.source is None:
         documents = list(dict.fromkeys(result.document_id for result in results))
         return Finding(_place(documents, {question.document_id}))

@@ -41,6 +41,7 @@ class Asked:
 
     question: GoldenQuestion
     vector: Vectors
+    model: UUID
 
 
 def begin_run(actor: Actor, *, run_id: UUID, model: str, embedder: UUID) -> bool:
@@ -79,7 +80,7 @@ def try_questions(actor: Actor, *, run_id: UUID, asked: Sequence[Asked]) -> bool
 
     Returns whether the run goes on: not when another worker was at its end before.
     """
-    found = {one.question.id: (one.question.edition, find_rank(one.question, one.vector)) for one in asked}
+    found = {one.question.id: (one.question.edition, find_rank(one.question, one.vector, one.model)) for one in asked}
     rows = GoldenQuestion.objects.select_for_update().filter(id__in=list(found), document__isnull=False)
     questions = list(rows.order_by("id"))
     if not GoldenRun.objects.filter(id=run_id, state=GoldenRun.State.RUNNING).update(fruitless=0):

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.failures import FAILURES
-from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Status, Version
+from apps.knowledge.models import UNFINISHED, Document, Stage, Status, Version
+from apps.knowledge.search.index import drop_passages
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.versions import announce_document, queue_version
 from shared.tenancy.actor import Actor
@@ -182,7 +183,7 @@ def fail_version(actor: Actor, *, work: Work, code: str) -> None:
     )
     running = Stage.objects.filter(version_id=work.version_id, state=Stage.State.RUNNING)
     running.update(state=Stage.State.FAILED, failure_code=code)
-    Chunk.objects.filter(version_id=work.version_id).delete()
+    drop_passages([work.version_id])
     document.status = Status.FAILED
     document.set_failure(FAILURES[code])
     document.save()

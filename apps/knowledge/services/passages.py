@@ -5,19 +5,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Exists, OuterRef
-from pgvector import HalfVector
 
 from apps.knowledge.chunking import Passage
-from apps.knowledge.embedding import passage_text
 from apps.knowledge.hashes import text_hash
 from apps.knowledge.models import Chunk, Correction, Stage, Version
 from apps.knowledge.search.finder import Question, find_passages_now
-from apps.knowledge.search.index import index_words
+from apps.knowledge.search.index import drop_passages, index_words
+from apps.knowledge.search.vectors import (
+    Meaning,
+    Waiting,
+    count_meanings,
+    meanings_missing,
+    store_meanings,
+    take_over_meanings,
+)
 from apps.knowledge.services.ledger import Work, locked, report_progress
 from shared.tenancy.actor import Actor
-from shared.tenancy.scope import require_creator
 
 _INSERTS = 500
 
@@ -38,7 +42,7 @@ def source_of(text: str) -> UUID:
 def store_passages(actor: Actor, *, work: Work, passages: Sequence[Passage], facts: Facts) -> None:
     """Replace the version's passages, each with what its creator has made of it."""
     locked(work)
-    Chunk.objects.filter(version_id=work.version_id).delete()
+    drop_passages([work.version_id])
     made = {(c.source, c.occurrence): c for c in Correction.objects.filter(document_id=work.document_id)}
     seen: Counter[UUID] = Counter()
     rows = []
@@ -71,79 +75,24 @@ def store_passages(actor: Actor, *, work: Work, passages: Sequence[Passage], fac
 # ---- Vectors
 
 
-def embedded_hash(model: str, title: str, heading: str, text: str) -> UUID:
-    """What a passage's vector is made of: while this stays, so does the vector."""
-    return text_hash(f"{model}\n{passage_text(title, heading, text)}")
-
-
-_TAKE_OVER = """
-UPDATE knowledge_chunk c SET embedding = o.embedding, embedded = o.embedded
-  FROM unnest(%(ids)s::uuid[], %(hashes)s::uuid[]) AS w(id, hash)
-  JOIN (SELECT DISTINCT ON (embedded) embedded, embedding FROM knowledge_chunk
-         WHERE creator_id = %(creator)s AND document_id = %(document)s AND embedding IS NOT NULL
-         ORDER BY embedded) o ON o.embedded = w.hash
- WHERE c.creator_id = %(creator)s AND c.version_id = %(version)s AND c.id = w.id
-"""
-
-
-def take_over_vectors(actor: Actor, *, work: Work, model: str) -> int:
+def take_over_vectors(actor: Actor, *, work: Work, embedder: str) -> int:
     """Give each passage the vector that one with the same text has in another version; returns how many got one."""
     locked(work)
-    waiting = Chunk.objects.filter(version_id=work.version_id, embedding__isnull=True)
-    rows = list(waiting.values_list("id", "heading", "text"))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE_OVER,
-            {
-                "ids": [row[0] for row in rows],
-                "hashes": [embedded_hash(model, work.title, heading, text) for _, heading, text in rows],
-                "creator": require_creator(),
-                "document": work.document_id,
-                "version": work.version_id,
-            },
-        )
-        return cursor.rowcount
+    return take_over_meanings(
+        document_id=work.document_id, version_id=work.version_id, embedder=embedder, title=work.title
+    )
 
 
-def passages_without_vector(actor: Actor, *, work: Work, limit: int) -> tuple[list[Chunk], int, int]:
+def passages_without_vector(actor: Actor, *, work: Work, model: UUID, limit: int) -> tuple[list[Waiting], int, int]:
     """The next passages to embed, how many have a vector, and how many there are."""
-    every = Chunk.objects.filter(version_id=work.version_id)
-    total = every.count()
-    waiting = every.filter(embedding__isnull=True)
-    rows = list(waiting.only("id", "text", "heading").order_by("position")[:limit])
-    return rows, total - waiting.count(), total
+    waiting = meanings_missing(version_id=work.version_id, model=model, limit=limit)
+    return waiting, *count_meanings(version_id=work.version_id, model=model)
 
 
-_STORE_VECTORS = """
-UPDATE knowledge_chunk c SET embedding = v.embedding::halfvec, embedded = v.embedded
-  FROM unnest(%(ids)s::uuid[], %(vectors)s::text[], %(hashes)s::uuid[]) AS v(id, embedding, embedded)
- WHERE c.creator_id = %(creator)s AND c.version_id = %(version)s AND c.id = v.id
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """A passage's vector, and the hash of what it was made of."""
-
-    chunk_id: UUID
-    value: HalfVector
-    embedded: UUID
-
-
-def store_vectors(actor: Actor, *, work: Work, vectors: Sequence[Vector], done: int, total: int) -> None:
+def store_vectors(actor: Actor, *, work: Work, model: UUID, meanings: Sequence[Meaning], done: int, total: int) -> None:
     """Store the vectors of some passages, and say how far the step is."""
     report_progress(actor, work=work, name=Stage.Name.EMBED, done=done, total=total, lasting=True)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _STORE_VECTORS,
-            {
-                "ids": [vector.chunk_id for vector in vectors],
-                "vectors": [vector.value.to_text() for vector in vectors],
-                "hashes": [vector.embedded for vector in vectors],
-                "creator": require_creator(),
-                "version": work.version_id,
-            },
-        )
+    store_meanings(version_id=work.version_id, model=model, meanings=meanings)
 
 
 # ---- Words, and the proof that they are found

@@ -5,8 +5,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from apps.knowledge.errors import VersionNotFound, VersionNotRestorable
-from apps.knowledge.models import Chunk, Document, GoldenRun, Status, Version
-from apps.knowledge.search.index import index_words
+from apps.knowledge.models import Document, GoldenRun, Status, Version
+from apps.knowledge.search.index import drop_passages, index_words, let_answer
 from apps.knowledge.services import golden
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.ledger import Work, locked
@@ -62,6 +62,7 @@ def _switch(document: Document, version: Version) -> None:
     before, document.live_version = document.live_version, version.number
     document.page_count, document.chunk_count = version.page_count, version.chunk_count
     document.save()
+    let_answer(version)
     _drop_old_passages(document, before)
     announce_document(document)
 
@@ -73,4 +74,4 @@ def _drop_old_passages(document: Document, before: int | None) -> None:
     old = [version.id for version in others.order_by("-number")[KEPT_VERSIONS - 2 :]]
     if old:
         Version.objects.filter(id__in=old).update(keeps_passages=False)
-        Chunk.objects.filter(version_id__in=old).delete()
+        drop_passages(old)

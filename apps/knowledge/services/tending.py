@@ -11,6 +11,7 @@ from apps.knowledge.models import UNFINISHED, Stage, Version
 from apps.knowledge.services.access import lock_document
 from apps.knowledge.services.golden_runs import tend_runs
 from apps.knowledge.services.imports import resume_lost_imports, unfinished_archives
+from apps.knowledge.services.indexes import tend_index
 from apps.knowledge.services.sources import queue_due
 from apps.knowledge.services.versions import living_jobs, queue_version
 from shared.tenancy.actor import Actor
@@ -56,7 +57,8 @@ def _resume(actor: Actor, version_id: UUID) -> bool:
 def tend(actor: Actor, *, silent_seconds: int, embedder: UUID) -> int:
     """Queue all that nobody is at, and a look at each address whose time has come; returns how many jobs that makes."""
     lost = len(resume_lost(actor, silent_seconds=silent_seconds)) + resume_lost_imports(actor)
-    return lost + queue_due(actor) + tend_runs(actor, embedder=embedder)
+    due = queue_due(actor) + tend_runs(actor, embedder=embedder) + tend_index(actor, model=embedder)
+    return lost + due
 
 
 def claimed_paths(actor: Actor, *, paths: Sequence[str]) -> set[str]:

@@ -7,7 +7,8 @@ from django.db import connection
 from django.db.models import F, Max
 from django.utils import timezone
 
-from apps.knowledge.models import UNFINISHED, Chunk, Document, Stage, Status, Version
+from apps.knowledge.models import UNFINISHED, Document, Stage, Status, Version
+from apps.knowledge.search.index import drop_passages
 from apps.knowledge.storage import StoredFile
 from shared.tenancy.actor import Actor
 from shared.tenancy.run import announce
@@ -108,7 +109,7 @@ def give_up(document: Document) -> Version | None:
     # Without the claim, the run that has it can write nothing more and stops.
     version.status, version.claim = Status.CANCELLED, None
     version.save(update_fields=["status", "claim"])
-    Chunk.objects.filter(version=version).delete()
+    drop_passages([version.id])
     Stage.objects.filter(version=version).exclude(state=Stage.State.DONE).update(state=Stage.State.CANCELLED)
     return version
 

@@ -1,0 +1,268 @@
+"""The index of words says what the tables say, whatever happens to documents."""
+
+import numpy as np
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection
+
+from apps.knowledge import indexing, tending
+from apps.knowledge.models import Chunk, Posting, SearchIndex, Vector, Version, Word
+from apps.knowledge.search.postings import ENTRY, LONGEST_ROW
+from apps.knowledge.services import indexes
+from apps.knowledge.services.versions import living_jobs
+from shared.tenancy.run import run_as
+from shared.tenancy.scope import creator_scope
+from tests.knowledge.search.exact import exact_scores
+
+pytestmark = pytest.mark.django_db
+
+QUESTIONS = ["refunds", "cats and refunds", "sofas", "policy", "zeppelins refunded on mondays"]
+
+
+def parts(*texts):
+    return "\n\n".join(f"# Part {number}\n\n{text}" for number, text in enumerate(texts)).encode()
+
+
+@pytest.fixture
+def agrees(words_alone, alice):
+    """Ask, and compare with what the tables say; returns how many passages were found in all."""
+
+    def call():
+        found = 0
+        for question in QUESTIONS:
+            with creator_scope(alice.creator.id):
+                exact = exact_scores(question)
+            assert words_alone(alice, question) == pytest.approx(exact, abs=2e-4), question
+            found += len(exact)
+        return found
+
+    return call
+
+
+@pytest.fixture
+def change(client, alice):
+    """Change a passage over the API: `change(document, position, text="...")`."""
+
+    def call(document, position, **changes):
+        passages = client.get(f"/api/v1/documents/{document.id}/passages", headers=alice.headers).json()["items"]
+        path = f"/api/v1/documents/{document.id}/passages/{passages[position]['id']}"
+        response = client.patch(path, changes, headers=alice.headers, content_type="application/json")
+        assert response.status_code == 200, response.content
+
+    return call
+
+
+@pytest.fixture
+def policy(alice, ready):
+    """A document of three passages."""
+    return ready(alice, parts("Refunds on mondays.", "Cats on sofas, refunds, cats.", "Zeppelins."), "policy.md")
+
+
+@pytest.fixture
+def others(alice, ready):
+    """Two more."""
+    return [ready(alice, b"Refunds of cats, and refunds again.", "a.txt"), ready(alice, b"Of sofas.", "b.txt")]
+
+
+def tidy(person):
+    async_to_sync(indexing.tidy)(person.actor)
+
+
+def test_it_counts_what_came(agrees, policy, others):
+    assert agrees() > 5
+
+
+def test_it_counts_nothing_that_is_deleted(client, alice, agrees, policy, others):
+    before = agrees()
+    client.delete(f"/api/v1/documents/{others[0].id}", headers=alice.headers)
+
+    assert 0 < agrees() < before
+
+
+def test_it_counts_the_version_that_answers(client, alice, agrees, policy, others, bring, process):
+    path = f"/api/v1/documents/{policy.id}"
+    client.post(f"{path}/reprocess", headers=alice.headers)
+    agrees()  # while the new one waits
+    process(alice.actor, policy)
+    agrees()
+    client.post(f"{path}/versions/1/restore", headers=alice.headers)
+
+    assert agrees()
+
+
+def test_it_counts_what_a_passage_says_now(agrees, policy, others, change):
+    change(policy, 2, text="Refunds, refunds, and no airships.")
+
+    assert agrees()
+
+
+def test_a_hidden_passage_counts_for_nothing_until_it_is_shown(words_alone, alice, agrees, policy, others, change):
+    before = words_alone(alice, "cats")
+    change(policy, 1, hidden=True)
+    agrees()
+    assert len(words_alone(alice, "cats")) == len(before) - 1
+    with creator_scope(alice.creator.id):
+        assert list(Vector.objects.filter(hidden=True).values_list("position", flat=True)) == [1]
+    change(policy, 1, hidden=False)
+
+    agrees()
+    assert words_alone(alice, "cats") == before
+
+
+def test_a_title_counts_for_each_passage_until_it_is_another(client, alice, words_alone, agrees, policy, others):
+    assert len(words_alone(alice, "policy")) == 3
+    client.patch(
+        f"/api/v1/documents/{policy.id}", {"title": "Zeppelins"}, headers=alice.headers, content_type="application/json"
+    )
+
+    agrees()
+    assert words_alone(alice, "policy") == {}
+    assert len(words_alone(alice, "zeppelin")) == 3
+
+
+def test_another_creators_passages_count_for_nothing(alice, mallory, words_alone, agrees, policy, ready):
+    before = [words_alone(alice, question) for question in QUESTIONS]
+    ready(mallory, parts("Refunds.", "Cats and refunds.", "Sofas."), "theirs.md")
+
+    agrees()
+    assert [words_alone(alice, question) for question in QUESTIONS] == before
+
+
+def test_a_long_document_is_found_in_every_row_of_its_postings(alice, words_alone, ready):
+    count = 2 * LONGEST_ROW + 7
+    ready(alice, parts(*(f"The refunds of the customers, number {number}." for number in range(count))), "long.md")
+
+    with creator_scope(alice.creator.id):
+        lengths = sorted(len(bytes(row.data)) // ENTRY.itemsize for row in Posting.objects.filter(lexeme="refund"))
+        assert lengths == [7, LONGEST_ROW, LONGEST_ROW]
+        exact = exact_scores("refunds")
+    assert len(exact) == count
+    found = words_alone(alice, "refunds")
+    assert len(found) == 100
+    assert found == pytest.approx({chunk: exact[chunk] for chunk in found}, abs=2e-4)
+
+
+# ---- Tidying
+
+
+def test_tidying_merges_rows_and_drops_what_is_gone_and_changes_no_answer(
+    client, alice, agrees, words_alone, policy, others, change
+):
+    change(policy, 0, text="Refunds on tuesdays.")
+    client.delete(f"/api/v1/documents/{others[1].id}", headers=alice.headers)
+    before = [words_alone(alice, question) for question in QUESTIONS]
+    with creator_scope(alice.creator.id):
+        assert Posting.objects.filter(lexeme="refund").count() > 1
+
+    tidy(alice)
+
+    assert [words_alone(alice, question) for question in QUESTIONS] == before
+    agrees()
+    with creator_scope(alice.creator.id):
+        assert Posting.objects.filter(lexeme="refund").count() == 1
+        entries = np.frombuffer(b"".join(bytes(row.data) for row in Posting.objects.all()), dtype=ENTRY)
+        known = set(Version.objects.filter(ordinal__isnull=False).values_list("ordinal", flat=True))
+        assert set(entries["ordinal"].tolist()) == known
+        index = SearchIndex.objects.get()
+        assert (index.added, index.merged) == (0, len(known))
+
+
+def test_tidying_sweeps_words_that_no_passage_has(client, alice, policy, others, ready, words_alone):
+    gone = ready(alice, b"Hydrogen in refunds.", "gas.txt")
+    client.delete(f"/api/v1/documents/{gone.id}", headers=alice.headers)
+    with creator_scope(alice.creator.id):
+        assert Word.objects.filter(text="hydrogen").exists()
+
+    tidy(alice)
+
+    with creator_scope(alice.creator.id):
+        texts = set(Word.objects.values_list("text", flat=True))
+    assert "hydrogen" not in texts
+    assert {"refunds", "cats", "zeppelins", "policy"} <= texts
+
+
+def test_what_is_tidy_is_left_alone(alice, policy):
+    tidy(alice)
+    with creator_scope(alice.creator.id):
+        before = set(Posting.objects.values_list("id", flat=True))
+
+    tidy(alice)
+
+    with creator_scope(alice.creator.id):
+        assert set(Posting.objects.values_list("id", flat=True)) == before
+
+
+def test_an_index_without_anything_is_tidy(client, alice, agrees, policy):
+    client.delete(f"/api/v1/documents/{policy.id}", headers=alice.headers)
+    tidy(alice)
+
+    assert agrees() == 0
+    with creator_scope(alice.creator.id):
+        assert not Posting.objects.exists()
+        assert not Word.objects.exists()
+
+
+def test_tidying_goes_over_more_lexemes_and_words_than_it_looks_at_together(alice, agrees, policy, others, monkeypatch):
+    from apps.knowledge.search import tidying
+
+    monkeypatch.setattr(tidying, "_LEXEMES", 2)
+    monkeypatch.setattr(tidying, "_WORDS", 2)
+    tidy(alice)
+
+    agrees()
+    with creator_scope(alice.creator.id):
+        lexemes = list(Posting.objects.values_list("lexeme", flat=True))
+    assert len(lexemes) == len(set(lexemes)) > 5
+
+
+def test_the_clock_has_an_index_tidied_when_much_has_changed_and_once_at_a_time(alice, policy, monkeypatch):
+    def tend(untidy):
+        model = indexing.embedder_hash("words")
+        return async_to_sync(run_as)(alice.actor, indexes.tend_index, model=model, untidy=untidy)
+
+    assert tend(2) == 0
+    assert tend(1) == 1
+    assert tend(1) == 0
+    with creator_scope(alice.creator.id):
+        assert living_jobs([SearchIndex.objects.get().job])
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM procrastinate_jobs")
+    tidy(alice)
+    assert tend(1) == 0
+
+
+def test_in_the_night_each_index_is_tidied_that_has_changed(client, alice, mallory, policy, ready):
+    ready(mallory, b"Something.")
+    tidy(mallory)
+
+    assert async_to_sync(tending.tidy_indexes)() == 1
+    client.delete(f"/api/v1/documents/{policy.id}", headers=alice.headers)
+    tidy(alice)
+    assert async_to_sync(tending.tidy_indexes)() == 0
+
+
+def test_who_never_brought_anything_has_nothing_to_tidy(alice):
+    tidy(alice)
+
+    assert async_to_sync(tending.tidy_indexes)() == 0
+
+
+# ---- What goes with the passages
+
+
+def test_passages_take_all_that_was_made_of_them_along(client, alice, policy, bring, process, monkeypatch):
+    from apps.knowledge.services import switching
+
+    monkeypatch.setattr(switching, "KEPT_VERSIONS", 2)
+    for _ in range(3):
+        client.post(f"/api/v1/documents/{policy.id}/reprocess", headers=alice.headers)
+        process(alice.actor, policy)
+
+    with creator_scope(alice.creator.id):
+        kept = set(Version.objects.filter(keeps_passages=True).values_list("id", flat=True))
+        assert len(kept) == 2
+        for rows in (Chunk.objects.all(), Vector.objects.all()):
+            assert set(rows.values_list("version_id", flat=True)) == kept
+        assert set(Version.objects.filter(ordinal__isnull=False).values_list("id", flat=True)) == kept
+        (live,) = Version.objects.filter(live=True)
+        assert set(Vector.objects.filter(live=True).values_list("version_id", flat=True)) == {live.id}
