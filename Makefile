@@ -14,6 +14,7 @@ DOCUMENTS ?= 200
 PASSAGES ?= 200000
 COPIES ?= 50000
 QUESTIONS ?= 300
+MINUTES ?= 20
 DATA ?=
 TYPOS ?=
 AGAIN ?=
@@ -22,7 +23,7 @@ PY := .venv/bin/python
 export PORT QUERY DATA AGAIN
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint format bench peers load chaos pipeline eval sockets rls-cost search-bench lock env-example ci clean
+.PHONY: help run demo test lint format bench peers load chaos search-trial pipeline eval sockets rls-cost search-bench lock env-example ci clean
 
 help:  ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +66,10 @@ load:  ## A thousand creators under mixed load: nothing foreign, no 5xx, nothing
 chaos:  ## Workers killed, Postgres stopped at once, the disk full: nothing is lost or twice (KILLS=30, DOCUMENTS=200)
 	@bin/environment dev
 	@$(PY) -m benchmarks.chaos --kills $(KILLS) --documents $(DOCUMENTS)
+
+search-trial:  ## Searches against an exact BM25 while documents come, go and change: nothing is off (MINUTES=20)
+	@bin/environment dev
+	@$(PY) -m benchmarks.search_trial --minutes $(MINUTES)
 
 pipeline:  ## Documents of 50 creators through the worker: how fast, and whether the small ones wait (DOCUMENTS=200)
 	@bin/environment bench

@@ -1,6 +1,6 @@
 """What can go wrong between a person and their documents."""
 
-from shared.exceptions import Conflict, NotFound, PayloadTooLarge, ValidationFailed
+from shared.exceptions import Conflict, NotFound, PayloadTooLarge, ServiceUnavailable, ValidationFailed
 
 
 class DocumentNotFound(NotFound):
@@ -19,6 +19,13 @@ class VersionNotRestorable(Conflict):
     """This version never was ready, so there is nothing to go back to. Choose one that was."""
 
     code = "version_not_restorable"
+
+
+class SearchInterrupted(ServiceUnavailable):
+    """What this search reads changed again and again while it ran. Try again in a moment."""
+
+    code = "search_interrupted"
+    default_retry_after = 1
 
 
 class SourceNotFound(NotFound):

@@ -29,7 +29,13 @@ def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE)
 
 
 class OwnHub:
-    """Web, worker, Postgres and Redis as separate processes, each of which can be killed and started again."""
+    """Web, worker, Postgres and Redis as separate processes, each of which can be killed and started again.
+
+    `application` is what the web process serves, `commands` where Python finds the worker.
+    """
+
+    application = "config.asgi:application"
+    commands: tuple[str, ...] = ("manage.py",)
 
     def __init__(self, servers: Servers, data: Path, *, log: Path | None = None, **environment: str) -> None:
         self.data, self.log = data, log
@@ -53,7 +59,7 @@ class OwnHub:
         migrate = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"]
         owner = {**self.environment, "DATABASE_OWNER_URL": urls.owner}
         subprocess.run(migrate, cwd=PROJECT_ROOT, env=owner, check=True)
-        self.web = self._start("web", "-m", "uvicorn", "config.asgi:application", "--port", str(self.port))
+        self.web = self._start("web", "-m", "uvicorn", self.application, "--port", str(self.port))
         self.worker = self.start_worker()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=20)
         eventually(self.answers, "the web process answers")
@@ -63,7 +69,7 @@ class OwnHub:
         return process.start(name, command, environment=self.environment, folder=PROJECT_ROOT, log=self.log)
 
     def start_worker(self) -> process.Child:
-        self.worker = self._start("worker", "manage.py", "worker")
+        self.worker = self._start("worker", *self.commands, "worker")
         return self.worker
 
     def answers(self) -> bool:

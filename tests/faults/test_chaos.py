@@ -57,7 +57,7 @@ HARMS = {
     "their seven stages": f"DELETE FROM knowledge_stage WHERE position = 4 AND version_id = {_VERSION}",
     "one for each position": "UPDATE knowledge_version SET chunk_count = chunk_count + 1 WHERE document_id = %s",
     "without meaning": f"DELETE FROM knowledge_vector WHERE version_id = {_VERSION}",
-    "meanings without a passage": f"UPDATE knowledge_vector SET position = position + 1000 WHERE version_id = {_VERSION}",
+    "meanings without a passage": f"UPDATE knowledge_vector SET position = position + 99 WHERE version_id = {_VERSION}",
     "that answer and should not": "UPDATE knowledge_version SET live = false WHERE document_id = %s",
     "words are not counted": "UPDATE knowledge_version SET indexed_passages = 0 WHERE document_id = %s",
     "that keeps none": "UPDATE knowledge_version SET keeps_passages = false WHERE document_id = %s",

@@ -1,5 +1,6 @@
 """Find passages: by their words and by their meaning, then by both together. See docs/search.md for how and why."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from pgvector import HalfVector
 
 from apps.knowledge.embedding import Vectors
+from apps.knowledge.errors import SearchInterrupted
 from apps.knowledge.search import legs, ranking, statements
 from apps.knowledge.search.index import CONFIGURATION_NAMES
 from apps.knowledge.search.legs import Candidates, Leg, Mask, Ranked
@@ -113,13 +115,14 @@ class Found:
 
 
 def find_passages(question: Question, understood: Understood) -> Steps[Found]:
-    """The best passages, at most three of one document, best first. See `Steps` for how it is run."""
-    found = None
+    """The best passages, at most three of one document, best first. See `Steps` for how it is run.
+
+    Raises `SearchInterrupted` when what it reads changes under it each time it begins.
+    """
     for _ in range(_ATTEMPTS):
-        found = yield from _Search(question, understood).run()
-        if found is not None:
-            break
-    return found or Found([])
+        with suppress(_Moved):
+            return (yield from _Search(question, understood).run())
+    raise SearchInterrupted
 
 
 def find_passages_now(question: Question) -> Found:
@@ -128,8 +131,12 @@ def find_passages_now(question: Question) -> Found:
     return follow_in_transaction(find_passages(question, understood))
 
 
+class _Moved(Exception):
+    """An edit, a switch or a deletion went on between two steps of a search, and it has to see it."""
+
+
 class _Search:
-    """One attempt. `run` returns None when an edit, a switch or a deletion went on meanwhile that it has to see."""
+    """One attempt. `run` raises `_Moved` when there has to be another."""
 
     def __init__(self, question: Question, understood: Understood) -> None:
         self.question, self.understood = question, understood
@@ -147,7 +154,7 @@ class _Search:
             "candidates": CANDIDATES * (PASSAGES_A_DOCUMENT if question.by_document or understood.excluded else 1),
         }
 
-    def run(self) -> Steps[Found | None]:
+    def run(self) -> Steps[Found]:
         ((cell_model, passages),) = (yield [(statements.STATE.format(where=self.question.where), self.values)])[0]
         if not passages:
             return Found([])
@@ -158,12 +165,10 @@ class _Search:
         (rows,) = yield [(sql, self.values)]
         found = legs.read_candidates(rows, self.understood)
         if cells and found.cell_model != str(self.question.model):
-            return None  # they are being made anew
+            raise _Moved  # they are being made anew
         lexical, near = yield from self._allowed(found)
         numbers = np.union1d(lexical.numbers, near.numbers)
         vector = yield from self._nearness(found, numbers, near)
-        if vector is None:
-            return None
         ranked = legs.rank(
             numbers,
             found.words[numbers],
@@ -209,11 +214,14 @@ class _Search:
             return numbers
         named = self._named(found, numbers)
         values = {**named, "phrase": phrase.text, "configurations": CONFIGURATION_NAMES}
-        (rows,) = yield [(statements.HOLD_PHRASE, values)]
+        # In one message: a passage whose version is indexed anew is there no more, and would look like one without.
+        rows, ((count,),) = yield [(statements.HOLD_PHRASE, values), (statements.THERE, named)]
+        if count < len(np.unique(named["ordinals"])):
+            raise _Moved
         return _numbers(found, rows)
 
-    def _nearness(self, found: Candidates, numbers: Integers, near: Leg) -> Steps[Floats | None]:
-        """How near each passage is. None when some version among them is indexed anew meanwhile."""
+    def _nearness(self, found: Candidates, numbers: Integers, near: Leg) -> Steps[Floats]:
+        """How near each passage is."""
         vector = np.full(len(numbers), -np.inf)
         vector[np.searchsorted(numbers, near.numbers)] = near.scores
         unknown = numbers[np.isneginf(vector)]
@@ -221,20 +229,21 @@ class _Search:
             values = {**self._named(found, unknown), "model": self.question.model, "vector": self.values["vector"]}
             (rows,) = yield [(statements.NEARNESS, values)]
             vector[np.searchsorted(numbers, _numbers(found, rows))] = [row[2] for row in rows]
-            if len(rows) < len(unknown) and (yield from self._has_moved(found, unknown)):
-                return None
+            if len(rows) < len(unknown):
+                yield from self._require_unmoved(found, unknown)
         # A passage that this model has not seen yet is as far away as one that has nothing to do with the question.
         vector[np.isneginf(vector)] = 0.0
         return vector
 
-    def _has_moved(self, found: Candidates, numbers: Integers) -> Steps[bool]:
-        """Whether some of the versions that these passages belong to are there no more as they were."""
+    def _require_unmoved(self, found: Candidates, numbers: Integers) -> Steps[None]:
+        """Raise `_Moved` unless the versions that these passages belong to are all there as they were."""
         ordinals = np.unique(found.places.named(numbers)[0])
-        sql = "SELECT count(*) FROM knowledge_version WHERE creator_id = %(creator)s AND ordinal = ANY(%(ordinals)s)"
-        ((count,),) = (yield [(sql, {"creator": self.values["creator"], "ordinals": ordinals.tolist()})])[0]
-        return bool(count < len(ordinals))
+        values = {"creator": self.values["creator"], "ordinals": ordinals.tolist()}
+        ((count,),) = (yield [(statements.THERE, values)])[0]
+        if count < len(ordinals):
+            raise _Moved
 
-    def _answer(self, found: Candidates, ranked: Ranked, lexical: Leg, near: Leg) -> Steps[Found | None]:
+    def _answer(self, found: Candidates, ranked: Ranked, lexical: Leg, near: Leg) -> Steps[Found]:
         """Load the best passages, and let the very best vouch for each other."""
         limit, places = self.question.limit, found.places
         first = ranked.numbers[: ranking.SMOOTHED]
@@ -251,8 +260,8 @@ class _Search:
             "model": self.question.model,
         }
         loaded, vectors = yield [(statements.PASSAGES, values), (statements.VECTORS, values)]
-        if len(loaded) < len(wanted) and (yield from self._has_moved(found, wanted)):
-            return None
+        if len(loaded) < len(wanted):
+            yield from self._require_unmoved(found, wanted)
         passages = dict(zip(_numbers(found, loaded).tolist(), (row[1:] for row in loaded), strict=True))
         smooth = _smoothed(ranked, dict(zip(_numbers(found, vectors).tolist(), vectors, strict=True)))
         answer = legs.at_most(smooth, places, self.question.most_of_a_document)

@@ -116,6 +116,8 @@ SELECT w.ordinal, w.position
  WHERE c.lexemes @@ phraseto_tsquery(coalesce(%(configurations)s::jsonb ->> v.language, 'simple')::regconfig,
                                      %(phrase)s)
 """
+# How many versions there still are as they were indexed. No ordinal comes back.
+THERE = "SELECT count(*) FROM knowledge_version WHERE creator_id = %(creator)s AND ordinal = ANY(%(ordinals)s)"
 # The passages around some others, `around` to each side. The sums come first: a sum may overflow, which is a way to
 # leak, so beside a policy's table a condition with one in it would only be checked once a whole version is read.
 NEIGHBOURS = """

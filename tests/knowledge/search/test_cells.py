@@ -156,6 +156,20 @@ def test_a_search_that_meets_new_cells_begins_anew(ask, alice, library, monkeypa
     assert asked == [True, True]
 
 
+def test_a_search_that_finds_no_peace_says_so(client, alice, library, monkeypatch):
+    sort(alice)
+    candidates = statements.candidates
+    monkeypatch.setattr(
+        statements,
+        "candidates",
+        lambda where, **how: candidates(where, **how).replace("cell_model::text", "NULL::text"),
+    )
+
+    response = client.get("/api/v1/search", {"q": library[0]}, headers=alice.headers)
+
+    assert (response.status_code, response.json()["code"]) == (503, "search_interrupted")
+
+
 def test_no_cells_are_made_for_a_few_vectors_nor_again_before_they_have_doubled(alice, library, monkeypatch):
     assert serve(alice, indexes.sample_for_cells, model=MODEL) is not None
     sort(alice)
