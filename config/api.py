@@ -13,6 +13,7 @@ from apps.hub.api import router as hub
 from apps.knowledge.api import router as knowledge
 from apps.knowledge.asked_api import router as asked
 from apps.knowledge.golden_api import router as golden
+from apps.knowledge.models_api import router as models
 from shared.api import get_current_user
 from shared.http import answer_error
 
@@ -38,6 +39,7 @@ api.add_router("/auth", accounts)
 api.add_router("", knowledge)
 api.add_router("", golden)
 api.add_router("", asked)
+api.add_router("", models)
 api.add_router("", hub)
 
 

@@ -101,3 +101,21 @@ class NoGoldenQuestions(Conflict):
     """There are no golden questions yet. Pin one first."""
 
     code = "no_golden_questions"
+
+
+class ModelNotFound(NotFound):
+    """No such embedding model is configured."""
+
+    code = "model_not_found"
+
+
+class TrialNotFound(NotFound):
+    """The golden questions were not tried with this model yet. Start a trial."""
+
+    code = "trial_not_found"
+
+
+class ModelNotReady(Conflict):
+    """This model has not seen all passages yet. It goes on by itself; switch when none is left."""
+
+    code = "model_not_ready"

@@ -1,5 +1,7 @@
 """What the rank of a golden question is, and when it has become worse. Said here and nowhere else."""
 
+from enum import StrEnum
+
 # A rank is the place, counted from 1, of the first result that is what the question expects, among so many results of
 # an ordinary search over everything the creator has. Where a document is expected, each document counts once. None:
 # it is not among them.
@@ -13,6 +15,24 @@ def is_regression(before: int | None, now: int | None) -> bool:
     if before is None:
         return False
     return now is None or before <= FIRST < now
+
+
+class Change(StrEnum):
+    """How the rank of a question would change under another model, the worst first."""
+
+    LOST = "lost"
+    WORSE = "worse"
+    BETTER = "better"
+    SAME = "same"
+
+
+def change_of(now: int | None, then: int | None) -> Change:
+    """What becomes of a rank. Unlike a regression, every place counts."""
+    if now == then:
+        return Change.SAME
+    if then is None:
+        return Change.LOST
+    return Change.BETTER if now is None or then < now else Change.WORSE
 
 
 def model_label(name: str) -> str:

@@ -3,8 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from apps.knowledge.embedding import current_embedder
-from apps.knowledge.hashes import embedder_hash
+from apps.knowledge.embedding import available_models
 from apps.knowledge.search.cells import Sorting, find_centres
 from apps.knowledge.search.tidying import Merging, WordSweep
 from apps.knowledge.services import indexes
@@ -19,7 +18,7 @@ async def tidy(actor: Actor) -> None:
         while await run_as(actor, indexes.tidy_step, work=work):
             pass
     await run_as(actor, indexes.end_tidying, added=added)
-    await sort_vectors(actor, embedder_hash(current_embedder().name))
+    await sort_vectors(actor, await run_as(actor, indexes.model_to_sort, models=available_models()))
 
 
 async def sort_vectors(actor: Actor, model: UUID) -> None:

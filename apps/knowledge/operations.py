@@ -19,7 +19,7 @@ from pgvector import HalfVector
 
 from apps.knowledge import media_types, storage
 from apps.knowledge.chunking import count_tokens
-from apps.knowledge.embedding import current_embedder, passage_text
+from apps.knowledge.embedding import embedder_of, passage_text
 from apps.knowledge.errors import ContentMissing, FileMissing, UploadTooLarge
 from apps.knowledge.filenames import display_name, title_of
 from apps.knowledge.hashes import embedder_hash
@@ -220,7 +220,7 @@ async def correct_passage(
     if text is not None or restore:
         passage = await run_as(actor, corrections.get_passage, document_id=document_id, chunk_id=chunk_id)
         text = passage.original if restore or text is None else text
-        embedder = current_embedder()
+        embedder = embedder_of(passage.model)
         lead = (passage.title, passage.chunk.heading)
         (numbers,) = await embedder.embed([passage_text(*lead, text)])
         tokens = await asyncio.to_thread(count_tokens, text)

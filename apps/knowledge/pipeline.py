@@ -18,7 +18,7 @@ from pgvector import HalfVector
 
 from apps.knowledge import fetching, storage
 from apps.knowledge.chunking import cut_into_passages
-from apps.knowledge.embedding import current_embedder, passage_text
+from apps.knowledge.embedding import available_models, embedder_of, passage_text
 from apps.knowledge.errors import ContentElsewhere
 from apps.knowledge.extraction.failures import ExtractionFailed
 from apps.knowledge.extraction.heard import Extracted
@@ -160,7 +160,8 @@ class _Run:
         return len(cut)
 
     async def _embed(self) -> int:
-        embedder = current_embedder()
+        # The one that answers. Whatever else is configured follows when this version answers.
+        embedder = embedder_of(await self._read(passages.model_to_embed_with))
         model = embedder_hash(embedder.name)
         await self._write(passages.take_over_vectors, embedder=embedder.name)
         while True:
@@ -186,7 +187,7 @@ class _Run:
         probes = await self._read(passages.choose_probes, count=_PROBES)
         if not probes:
             return 0
-        embedder = current_embedder()
+        embedder = embedder_of(await self._read(passages.model_to_verify_with, models=available_models()))
         about = {"model": embedder_hash(embedder.name), "limit": _PROBE_RESULTS, "instead": self.work.version_id}
         for place, text in enumerate(probes, start=1):
             asked = plain(text[:_PROBE_CHARACTERS])

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 
-from apps.knowledge.embedding import current_embedder
+from apps.knowledge.embedding import embedder_of
 from apps.knowledge.golden import model_label
 from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.services.golden_runs import (
@@ -14,6 +14,7 @@ from apps.knowledge.services.golden_runs import (
     begin_run,
     finish_run,
     leave_run,
+    model_of_run,
     try_questions,
     untried_questions,
 )
@@ -33,7 +34,7 @@ _AWAY_SECONDS = 60
 
 async def run(actor: Actor, run_id: UUID) -> None:
     """Try the questions that a run has not tried. Returns quietly when there is nothing to do, or later."""
-    embedder = current_embedder()
+    embedder = embedder_of(await run_as(actor, model_of_run, run_id=run_id))
     by: dict[str, Any] = {"model": model_label(embedder.name), "embedder": embedder_hash(embedder.name)}
     if not await run_as(actor, begin_run, run_id=run_id, **by):
         return

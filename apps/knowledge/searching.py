@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from uuid import UUID
 
-from apps.knowledge.embedding import Embedder, Vectors, current_embedder
+from apps.knowledge.embedding import Embedder, Vectors, embedder_of
 from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.highlight import Range, find_words
 from apps.knowledge.search.finder import Candidate, Hit, Question
@@ -86,7 +86,7 @@ async def search_passages(
     if explain:
         actor.require(Role.ADMIN)
     understood = await follow(actor, lambda: searching.understand(query, where.document_id))
-    embedder = current_embedder()
+    embedder = embedder_of(understood.model)
     vectors = await embedder.embed([understood.meaning])
     actor = await confirm_actor(who)  # again: it may have taken long
     question = replace(

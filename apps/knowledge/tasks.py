@@ -6,7 +6,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from procrastinate.contrib.django import app
 
-from apps.knowledge import fetching, indexing, pipeline, regression, storage, tending, unpacking
+from apps.knowledge import fetching, filling, indexing, pipeline, regression, storage, tending, unpacking
 from apps.knowledge.errors import DocumentNotFound
 from apps.knowledge.services import documents
 from shared.tenancy.actor import Actor
@@ -47,6 +47,13 @@ async def reindex_document(actor: Actor, *, document_id: str) -> None:
 async def tidy_index(actor: Actor) -> None:
     """Merge the rows of the search index, and sort its vectors."""
     await indexing.tidy(actor)
+
+
+# Once: the clock asks again while any vector is missing.
+@tenant_task("knowledge.embed_again")
+async def embed_again(actor: Actor) -> None:
+    """Make the vectors that passages lack of the models that are configured."""
+    await filling.run(actor)
 
 
 # A run that is begun again and again in vain is given up by its own count, and the clock finds one without a job.

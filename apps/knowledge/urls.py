@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.knowledge.pages import asked, document, golden, listing, passages, searching, uploads
+from apps.knowledge.pages import asked, document, golden, listing, models, passages, searching, uploads
 
 app_name = "knowledge"
 
@@ -25,6 +25,8 @@ urlpatterns = [
     path("golden-questions/<uuid:question_id>", golden.question, name="golden_question"),
     path("golden-questions/<uuid:question_id>/accept", golden.accept, name="accept_golden_rank"),
     path("golden-questions/<uuid:question_id>/delete", golden.delete, name="delete_golden_question"),
+    path("search/models/<uuid:model_id>/choose", models.choose, name="choose_model"),
+    path("search/models/<uuid:model_id>/try", models.try_questions, name="try_model"),
     path("search", searching.search, name="search"),
     path("search/suggest", searching.suggest, name="suggest"),
     path("search/<uuid:search_id>/click", asked.click, name="click"),

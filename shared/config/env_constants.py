@@ -61,6 +61,8 @@ def _local_signing_key() -> str:
 
 LOCAL_SECRET = "not-a-secret-only-for-development-and-tests-0123456789abcdef"
 LOCAL_DATABASE = "postgresql://{role}:{role}@127.0.0.1:5432/hub"
+# What NEXT_EMBEDDING_MODEL calls the model that comes along.
+BUILT_IN_MODEL = "built-in"
 POSTGRES = kinds.url("postgresql", "postgres")
 HTTP = kinds.url("http", "https")
 
@@ -121,6 +123,9 @@ REGISTRY: tuple[Variable, ...] = (
     Variable("EMBEDDING_URL", HTTP, None, "An OpenAI-compatible endpoint to embed with, instead of the model that comes along."),
     Variable("EMBEDDING_MODEL", kinds.text(), None, "The model's name at EMBEDDING_URL."),
     Variable("EMBEDDING_API_KEY", kinds.text(), None, "The key for EMBEDDING_URL.", secret=True),
+    Variable("NEXT_EMBEDDING_URL", HTTP, None, "The endpoint of a second model, whose index is built beside the first's until creators switch to it."),
+    Variable("NEXT_EMBEDDING_MODEL", kinds.text(), None, "The second model's name at NEXT_EMBEDDING_URL. Without that: built-in, for the model that comes along."),
+    Variable("NEXT_EMBEDDING_API_KEY", kinds.text(), None, "The key for NEXT_EMBEDDING_URL.", secret=True),
     Variable("EXTRACTION_SECONDS", kinds.whole(1, 3600), "20", "How long reading one file may take before it tells of its first page."),
     Variable("EXTRACTION_SECONDS_PER_PAGE", kinds.whole(0, 600), "1", "How much longer it may take for each page that was read."),
     Variable("EXTRACTION_MOST_SECONDS", kinds.whole(1, 86_400), "900", "How long reading one file may take, however many pages it has."),
@@ -234,6 +239,10 @@ def environment_problems() -> list[str]:
         problems.append("missing    S3_BUCKET is not set, and STORAGE_BACKEND is s3.")
     if is_set("EMBEDDING_URL") and not is_set("EMBEDDING_MODEL"):
         problems.append("missing    EMBEDDING_MODEL is not set, and EMBEDDING_URL is.")
+    if is_set("NEXT_EMBEDDING_URL") and not is_set("NEXT_EMBEDDING_MODEL"):
+        problems.append("missing    NEXT_EMBEDDING_MODEL is not set, and NEXT_EMBEDDING_URL is.")
+    if not is_set("NEXT_EMBEDDING_URL") and get_env_text("NEXT_EMBEDDING_MODEL") not in ("", BUILT_IN_MODEL):
+        problems.append(f"missing    NEXT_EMBEDDING_URL is not set, and NEXT_EMBEDDING_MODEL is not {BUILT_IN_MODEL}.")
     return problems
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("accounts", "knowledge", "hub")
 # Where requests enter an app.
-DOORS = ("api", "golden_api", "pages", "consumers", "tasks", "admin", "urls", "forms")
+DOORS = ("api", "golden_api", "models_api", "pages", "consumers", "tasks", "admin", "urls", "forms")
 SERVING = ("apps", "shared", "config")
 
 

@@ -60,7 +60,7 @@ async def test_each_message_of_a_search_is_timed_under_its_name(timed_reader, su
 
     assert len(found.hits) == 10
     assert understood.lexemes
-    assert set(taken.messages) == set(MESSAGES)
+    assert set(taken.messages) == set(MESSAGES) - {"state"}  # the words' message says it of everything
     assert 0 < sum(taken.messages.values()) < taken.whole
 
 

@@ -14,6 +14,7 @@ from uuid import uuid4
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
+from apps.knowledge.embedding import available_models
 from config.api import api
 from tests.isolation.world import (
     BIO,
@@ -141,6 +142,9 @@ HANDBOOK = {"document_id": Id("handbook")}
 DRAFT = {"document_id": Id("draft")}
 BROKEN = {"document_id": Id("broken")}
 GOLDEN = {"question_id": Id("golden")}
+# The hub's own, and the same for everybody.
+MODEL = {"model_id": str(available_models()[0])}
+MODEL_ANSWERS = {"model": MODEL["model_id"]}
 EMPTY_ZIP = b"PK\x05\x06" + b"\x00" * 18
 NEW_TEXT = ("notes.txt", b"A new text that nobody has brought before.")
 
@@ -196,6 +200,10 @@ CALLS = {
     ),
     "GET /api/v1/search/suggest": Call(200, query={"q": TEXT[:5]}, shows=(TEXT,)),
     "POST /api/v1/search/{search_id}/click": Call(204, {"search_id": Id("search")}, body={"chunk_id": Id("chunk")}),
+    "GET /api/v1/search/models": Call(200),
+    "PUT /api/v1/search/model": Call(200, body=MODEL_ANSWERS),
+    "POST /api/v1/search/models/{model_id}/trial": Call(202, MODEL),
+    "GET /api/v1/search/models/{model_id}/trial": Call(200, MODEL, shows=(TITLE, TEXT)),
     "GET /api/v1/searches": Call(200, query={"limit": 5}, shows=(QUERY, UNANSWERED)),
     "GET /api/v1/searches/unanswered": Call(200, query={"days": 7}, shows=(UNANSWERED,)),
 }

@@ -4,7 +4,7 @@ import re
 
 from django.urls import URLResolver, get_resolver
 
-from tests.isolation.operations import Call, Id, Operation
+from tests.isolation.operations import MODEL, Call, Id, Operation
 from tests.isolation.world import FILENAME, HEADING, QUERY, TAG, TEXT, TITLE, UNANSWERED
 
 HANDBOOK = {"document_id": Id("handbook")}
@@ -56,6 +56,8 @@ PAGES = {
     ],
     "golden-questions/{question_id}/accept": [("POST", Call(302, GOLDEN))],
     "golden-questions/{question_id}/delete": [("POST", Call(302, GOLDEN))],
+    "search/models/{model_id}/choose": [("POST", Call(302, MODEL))],
+    "search/models/{model_id}/try": [("POST", Call(302, MODEL))],
     "search": [
         ("GET", Call(200, query=QUESTION, shows=(TITLE,))),
         ("GET", Call(200, query=QUESTION | {"document": Id("handbook")}, shows=(TITLE,))),

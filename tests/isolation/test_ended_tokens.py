@@ -73,9 +73,9 @@ def test_an_answer_that_was_stored_is_not_given_again(client, alice, acme_world,
 
 @ended
 def test_no_file_is_stored_and_nothing_embedded_even_for_a_moment(client, monkeypatch, alice, acme_world, end):
-    done, store, embedder = [], storage.store, searching.current_embedder
+    done, store, embedder = [], storage.store, searching.embedder_of
     monkeypatch.setattr(storage, "store", lambda *file: done.append("stored") or store(*file))
-    monkeypatch.setattr(searching, "current_embedder", lambda: done.append("embedded") or embedder())
+    monkeypatch.setattr(searching, "embedder_of", lambda model: done.append("embedded") or embedder(model))
     costly = [operation for operation in PROTECTED if str(operation) in ("POST " + DOCUMENTS, "GET /api/v1/search")]
 
     statuses = []

@@ -228,6 +228,9 @@ def _golden_question(document, chunk, question):
     )
     run = GoldenRun.objects.create(state="done", reasons=["asked_for"], model="minimodel 8199be", finished_at=now)
     result = GoldenResult.objects.create(golden_question=golden, run=run, rank=1, at=now)
+    model = embedder_hash(current_embedder().name)
+    trial = GoldenRun.objects.create(state="done", reasons=["model_filled"], trial=True, embedder=model)
+    GoldenResult.objects.create(golden_question=golden, run=trial, rank=2, rank_before=1, at=now)
     return str(golden.id), str(result.id)
 
 

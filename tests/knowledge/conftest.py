@@ -46,6 +46,7 @@ def words_for_meaning(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
     """The quick embedder, unless the test is marked with `real_embedder` by asking for it."""
     if "real_embedder" not in request.fixturenames:
         monkeypatch.setattr(embedding, "_embedder", WordEmbedder())
+        monkeypatch.setattr(embedding, "_next_embedder", None)
 
 
 def path_of(person: Person, document: Document) -> str:
@@ -197,3 +198,16 @@ def click(client):
         return client.post(url, body, content_type="application/json", headers=person.headers)
 
     return call
+
+
+# ---- Two models
+
+
+@pytest.fixture
+def next_model(monkeypatch):
+    """A model that is configured beside the one that answers."""
+    from tests.knowledge.models import Letters
+
+    model = Letters()
+    monkeypatch.setattr(embedding, "_next_embedder", model)
+    return model

@@ -143,12 +143,13 @@ async def test_an_endpoint_that_fails_is_unavailable(answer):
 
 
 def test_the_configuration_chooses_the_embedder(monkeypatch):
-    assert isinstance(embedding._configured(), LocalEmbedder)
+    assert embedding._configured("") is None
+    assert isinstance(embedding._built_in(), LocalEmbedder)
 
     monkeypatch.setenv("EMBEDDING_URL", "https://ai.example.com/v1")
     monkeypatch.setenv("EMBEDDING_MODEL", "small")
     monkeypatch.setenv("EMBEDDING_API_KEY", "secret")
-    chosen = embedding._configured()
+    chosen = embedding._configured("")
 
     assert isinstance(chosen, EndpointEmbedder)
     assert (chosen.url, chosen.model) == ("https://ai.example.com/v1/embeddings", "small")

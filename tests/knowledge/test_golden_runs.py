@@ -8,7 +8,7 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from apps.knowledge import embedding, regression, tending
+from apps.knowledge import embedding, filling, regression, tending
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable
 from apps.knowledge.models import GoldenQuestion, GoldenResult
 from apps.knowledge.services import documents, golden_questions, golden_runs
@@ -343,7 +343,7 @@ def test_a_run_that_ended_meanwhile_is_left_alone(alice, document, question, ser
     alive = iter([set(), {1}])
     monkeypatch.setattr(golden_runs, "living_jobs", lambda jobs: next(alive))
 
-    assert serve(alice.actor, golden_runs.tend_runs, embedder=UUID(int=1)) == 0
+    assert serve(alice.actor, golden_runs.tend_runs, models=[UUID(int=1)]) == 0
     assert jobs() == []
 
 
@@ -354,6 +354,9 @@ def test_another_model_is_a_change(alice, question, monkeypatch):
         name = "http://models.internal/v1 other-model"
 
     monkeypatch.setattr(embedding, "_embedder", Other())
+    assert tend() == 1  # first it has to see the passages
+    assert runs(alice, state="queued") == []
+    async_to_sync(filling.run)(alice.actor)
     assert tend() == 1
     assert tend() == 0
     run = run_waiting(alice)
@@ -368,6 +371,7 @@ def test_another_model_is_none_of_the_business_of_who_has_no_questions(client, a
         name = "other"
 
     monkeypatch.setattr(embedding, "_embedder", Other())
+    async_to_sync(filling.run)(alice.actor)
     assert tend() == 0
     assert runs(alice, state="queued") == []
 

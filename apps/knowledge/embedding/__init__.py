@@ -5,14 +5,26 @@ Never called inside a service: it takes processor time or a network, and no tran
 
 from collections.abc import Sequence
 from typing import Protocol
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.knowledge.embedding.dimensions import DIMENSIONS
-from shared.config.env_constants import get_env_value
+from apps.knowledge.hashes import embedder_hash
+from shared.config.env_constants import BUILT_IN_MODEL, get_env_value
 
-__all__ = ["DIMENSIONS", "Embedder", "Vectors", "current_embedder", "passage_text", "warm_up"]
+__all__ = [
+    "DIMENSIONS",
+    "Embedder",
+    "Vectors",
+    "available_embedders",
+    "available_models",
+    "current_embedder",
+    "embedder_of",
+    "passage_text",
+    "warm_up",
+]
 
 type Vectors = NDArray[np.float32]
 
@@ -31,33 +43,61 @@ class Embedder(Protocol):
 
 
 _embedder: Embedder | None = None
+_next_embedder: Embedder | None = None
 
 
 def current_embedder() -> Embedder:
-    """The embedder that the configuration names, made at first need."""
+    """The primary: the embedder that the configuration names first, made at first need."""
     global _embedder
     if _embedder is None:
-        _embedder = _configured()
+        _embedder = _configured("") or _built_in()
     return _embedder
 
 
+def available_embedders() -> tuple[Embedder, ...]:
+    """All that the configuration names: the primary, and the next one where there is another."""
+    global _next_embedder
+    primary = current_embedder()
+    if _next_embedder is None:
+        _next_embedder = _configured("NEXT_")
+    if _next_embedder is None or _next_embedder.name == primary.name:
+        return (primary,)
+    return primary, _next_embedder
+
+
+def available_models() -> list[UUID]:
+    """The hashes of all that the configuration names, the primary's first."""
+    return [embedder_hash(embedder.name) for embedder in available_embedders()]
+
+
+def embedder_of(model: UUID | None) -> Embedder:
+    """The embedder with this hash; the primary where none is named, or one that is configured no more."""
+    if model is None:
+        return current_embedder()
+    known = available_embedders()
+    return next((embedder for embedder in known if embedder_hash(embedder.name) == model), known[0])
+
+
 async def warm_up() -> None:
-    """Load the model that comes along, so that the first search does not wait for it. Leaves an endpoint alone."""
-    if not get_env_value("EMBEDDING_URL", fallback=True):
-        await current_embedder().embed(["ready"])
+    """Load the model that comes along, so that the first search does not wait for it. Leaves endpoints alone."""
+    for embedder, prefix in zip(available_embedders(), ("", "NEXT_"), strict=False):
+        if not get_env_value(f"{prefix}EMBEDDING_URL", fallback=True):
+            await embedder.embed(["ready"])
 
 
-def _configured() -> Embedder:
-    # Imported here: the endpoint's users need not load the model's runtime, and the other way round.
-    url = get_env_value("EMBEDDING_URL", fallback=True)
+def _configured(prefix: str) -> Embedder | None:
+    # Imported here: the model's users need not load the endpoint's client.
+    url = get_env_value(f"{prefix}EMBEDDING_URL", fallback=True)
+    model = get_env_value(f"{prefix}EMBEDDING_MODEL", fallback=True)
     if url:
         from apps.knowledge.embedding.endpoint import EndpointEmbedder
 
-        return EndpointEmbedder(
-            url,
-            model=get_env_value("EMBEDDING_MODEL", fallback=True),
-            key=get_env_value("EMBEDDING_API_KEY", fallback=True),
-        )
+        return EndpointEmbedder(url, model=model, key=get_env_value(f"{prefix}EMBEDDING_API_KEY", fallback=True))
+    return _built_in() if prefix and model == BUILT_IN_MODEL else None
+
+
+def _built_in() -> Embedder:
+    # Imported here: the endpoint's users need not load the model's runtime.
     from apps.knowledge.embedding.local import LocalEmbedder
 
     return LocalEmbedder()

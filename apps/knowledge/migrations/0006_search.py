@@ -117,6 +117,10 @@ class Migration(migrations.Migration):
                         default=shared.tenancy.ids.uuid7, editable=False, primary_key=True, serialize=False
                     ),
                 ),
+                (
+                    "model",
+                    models.UUIDField(help_text="The embedding model that answers. Null: the primary one.", null=True),
+                ),
                 ("last_ordinal", models.PositiveIntegerField(default=0)),
                 (
                     "languages",
@@ -137,6 +141,12 @@ class Migration(migrations.Migration):
                 (
                     "job",
                     models.BigIntegerField(help_text="The queue's number of the job that tidies it up.", null=True),
+                ),
+                (
+                    "filling",
+                    models.BigIntegerField(
+                        help_text="The queue's number of the job that makes missing vectors.", null=True
+                    ),
                 ),
                 (
                     "cell_model",

@@ -14,11 +14,13 @@ LONGEST_WORD = 255
 class SearchIndex(BaseTenantModel):
     """How a creator's index stands: one row. Whoever adds words or cells to it locks it."""
 
+    model = models.UUIDField(null=True, help_text="The embedding model that answers. Null: the primary one.")
     last_ordinal = models.PositiveIntegerField(default=0)
     languages = ArrayField(models.CharField(max_length=8), default=list, help_text="That passages were cut in.")
     added = models.PositiveIntegerField(default=0, help_text="Versions indexed since postings were merged.")
     merged = models.PositiveIntegerField(default=0, help_text="Versions that there were when postings were merged.")
     job = models.BigIntegerField(null=True, help_text="The queue's number of the job that tidies it up.")
+    filling = models.BigIntegerField(null=True, help_text="The queue's number of the job that makes missing vectors.")
     cell_model = models.UUIDField(null=True, help_text="The model whose vectors are sorted into cells. Null: none.")
     cell_rows = models.PositiveIntegerField(default=0, help_text="How many vectors there were when cells were made.")
 

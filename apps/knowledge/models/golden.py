@@ -91,7 +91,10 @@ class GoldenQuestion(BaseTenantModel):
 
 
 class GoldenRun(BaseTenantModel):
-    """One trying of all golden questions of a creator. At most one waits, and one is being done."""
+    """One trying of all golden questions of a creator. At most one waits, and one is being done.
+
+    A trial tries a model that does not answer, to compare: it stands beside these, and changes no question.
+    """
 
     class State(models.TextChoices):
         """What became of a run."""
@@ -112,8 +115,10 @@ class GoldenRun(BaseTenantModel):
         MODEL_CHANGED = "model_changed", "another embedding model is in use"
         QUESTIONS_CHANGED = "questions_changed", "a question was pinned or changed"
         ASKED_FOR = "asked_for", "somebody asked for it"
+        MODEL_FILLED = "model_filled", "another embedding model has seen all passages"
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    trial = models.BooleanField(default=False, help_text="Of the model in `embedder`, whichever answers.")
     reasons = ArrayField(models.CharField(max_length=20, choices=Reason), default=list)
     model = models.CharField(max_length=200, blank=True, help_text="The embedding model, for display.")
     embedder = models.UUIDField(null=True, editable=False, help_text="The hash of the embedder's name.")
@@ -129,7 +134,14 @@ class GoldenRun(BaseTenantModel):
     class Meta(BaseTenantModel.Meta):
         constraints = [
             models.UniqueConstraint(
-                fields=["creator"], condition=models.Q(state="queued"), name="golden_run_queued_once_per_creator"
+                fields=["creator"],
+                condition=models.Q(state="queued", trial=False),
+                name="golden_run_queued_once_per_creator",
+            ),
+            models.UniqueConstraint(
+                fields=["creator", "embedder"],
+                condition=models.Q(state="queued", trial=True),
+                name="golden_trial_queued_once_per_model",
             ),
         ]
 

@@ -10,10 +10,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 from pydantic import TypeAdapter, ValidationError
 
+from apps.knowledge.embedding.known import KnownModel, known_models
 from apps.knowledge.errors import DocumentNotFound, PassageNotFound
 from apps.knowledge.golden_presentation import present_history, present_question, present_questions, why_words
 from apps.knowledge.golden_schemas import LONGEST_QUESTION, QuestionText
 from apps.knowledge.models import Document, GoldenQuestion
+from apps.knowledge.models_presentation import ModelView, present_models
 from apps.knowledge.pages.frame import Refusal, load, raise_unless_shown, refuse_script, render_page
 from apps.knowledge.services.golden_questions import (
     Expected,
@@ -26,6 +28,8 @@ from apps.knowledge.services.golden_questions import (
     pin_question,
     run_now,
 )
+from apps.knowledge.services.golden_trials import last_comparison
+from apps.knowledge.services.search_models import list_models
 from shared.exceptions import HubError, NotFound, ValidationFailed
 from shared.tenancy.actor import Actor, Role
 from shared.tenancy.pages import creator_page
@@ -43,7 +47,7 @@ async def questions(request: HttpRequest) -> HttpResponse:
     """All golden questions; a POST pins another, from the form here or beside what a search has found."""
     if request.method == "POST":
         return await _pin(request)
-    return await _show_all(request)
+    return await show_all(request)
 
 
 async def _pin(request: HttpRequest) -> HttpResponse:
@@ -55,7 +59,7 @@ async def _pin(request: HttpRequest) -> HttpResponse:
         if from_search:
             return refuse_script(error)
         raise_unless_shown(error)
-        return await _show_all(request, Refusal("", error.detail), error.status, **typed)
+        return await show_all(request, Refusal("", error.detail), error.status, **typed)
     if from_search:
         return render(request, "knowledge/golden.html#pinned")
     return redirect("knowledge:golden_questions")
@@ -103,7 +107,7 @@ async def run(request: HttpRequest) -> HttpResponse:
         await run_as(request.actor, run_now)
     except HubError as error:
         raise_unless_shown(error)
-        return await _show_all(request, Refusal("", error.detail), error.status)
+        return await show_all(request, Refusal("", error.detail), error.status)
     return redirect("knowledge:golden_questions")
 
 
@@ -117,10 +121,11 @@ async def _act(request: HttpRequest, question_id: UUID, act: Callable[[], Awaita
     return redirect("knowledge:golden_question", question_id)
 
 
-async def _show_all(
+async def show_all(
     request: HttpRequest, refusal: Refusal | None = None, status: int = 200, **typed: str
 ) -> HttpResponse:
-    frame, (pinned, documents) = await load(request, _all)
+    """The page of all golden questions, with what was refused."""
+    frame, (pinned, documents, models) = await load(request, _all, known=known_models())
     context = {
         **frame,
         "section": "golden",
@@ -128,6 +133,7 @@ async def _show_all(
         "summary": pinned.summary,
         "last_why": why_words(pinned.summary.last_run),
         "documents": documents,
+        "models": models,
         "refusal": refusal,
         "longest": LONGEST_QUESTION,
         **typed,
@@ -152,12 +158,21 @@ async def _show_one(
     return render_page(request, "knowledge/golden_question.html", "standing", context, status)
 
 
-def _all(actor: Actor) -> tuple[Pinned, list[Document]]:
-    return list_questions(actor), _choosable(actor)
+def _all(actor: Actor, *, known: list[KnownModel]) -> tuple[Pinned, list[Document], list[ModelView]]:
+    return list_questions(actor), _choosable(actor), _models(actor, known)
 
 
 def _one(actor: Actor, *, question_id: UUID) -> tuple[GoldenQuestion, list[Document]]:
     return get_question(actor, question_id=question_id), _choosable(actor)
+
+
+def _models(actor: Actor, known: list[KnownModel]) -> list[ModelView]:
+    """For those who may switch, where there is anything to switch to."""
+    if len(known) == 1 or not actor.role.at_least(Role.ADMIN):
+        return []
+    found = {model.id: last_comparison(model.id) for model in known}
+    comparisons = {model: comparison for model, comparison in found.items() if comparison is not None}
+    return present_models(list_models(actor, known=known), comparisons)
 
 
 def _choosable(actor: Actor) -> list[Document]:

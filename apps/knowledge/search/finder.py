@@ -119,9 +119,11 @@ def find_passages(question: Question, understood: Understood) -> Steps[Found]:
 
     Raises `SearchInterrupted` when what it reads changes under it each time it begins.
     """
+    standing = understood.standing if question.where == statements.EVERYWHERE else None
     for _ in range(_ATTEMPTS):
         with suppress(_Moved):
-            return (yield from _Search(question, understood).run())
+            return (yield from _Search(question, understood).run(standing))
+        standing = None
     raise SearchInterrupted
 
 
@@ -154,8 +156,10 @@ class _Search:
             "candidates": CANDIDATES * (PASSAGES_A_DOCUMENT if question.by_document or understood.excluded else 1),
         }
 
-    def run(self) -> Steps[Found]:
-        ((cell_model, passages),) = (yield [(statements.STATE.format(where=self.question.where), self.values)])[0]
+    def run(self, standing: tuple[UUID | None, int] | None) -> Steps[Found]:
+        if standing is None:
+            ((standing,),) = yield [(statements.STATE.format(where=self.question.where), self.values)]
+        cell_model, passages = standing
         if not passages:
             return Found([])
         cells = passages > EXACT_ROWS and cell_model == self.question.model and self.question.instead is None

@@ -6,8 +6,9 @@ the nearest one by letters (optimal string alignment: a letter too many, too few
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from rapidfuzz.distance import OSA
 
@@ -59,6 +60,14 @@ SELECT t.place::int, x.entries, x.first
                          WHERE p.creator_id = %(creator)s AND p.lexeme = l.lexeme) o) x
  WHERE s.creator_id = %(creator)s
 """
+# Which model answers for the creator, whose vectors are in cells, and how many passages there are to look at: what the
+# search itself would ask next, of everything.
+_STANDING = """
+SELECT s.model, s.cell_model,
+       (SELECT coalesce(sum(v.indexed_passages), 0)::bigint FROM knowledge_version v
+         WHERE v.creator_id = %(creator)s AND v.live)
+  FROM knowledge_searchindex s WHERE s.creator_id = %(creator)s
+"""
 _LIVE = """
 SELECT string_agg(int4send(v.ordinal::int) || int4send(v.indexed_span::int), '')
   FROM knowledge_version v WHERE v.creator_id = %(creator)s AND v.live AND v.ordinal IS NOT NULL
@@ -89,7 +98,9 @@ class Understood:
     """A question in the terms of the index.
 
     `meaning` is what to embed: the question with its corrections, and without what it excludes. Each of `terms` counts
-    once towards the score: a passage has it when it has any of its lexemes.
+    once towards the score: a passage has it when it has any of its lexemes. `model` is the one that answers for the
+    creator at this moment, None for the primary: what embeds the meaning, and whose vectors it is compared with.
+    `standing`: whose vectors are in cells, and how many passages answer, where that is known.
     """
 
     meaning: str
@@ -97,6 +108,8 @@ class Understood:
     terms: tuple[tuple[str, ...], ...] = ()
     required: tuple[Phrase, ...] = ()
     excluded: tuple[Phrase, ...] = ()
+    model: UUID | None = None
+    standing: tuple[UUID | None, int] | None = None
 
     @property
     def lexemes(self) -> list[str]:
@@ -122,12 +135,17 @@ def understand(text: str) -> Steps[Understood]:
     """Look the words of a question up in the creator's index."""
     query = parse(text)
     words = {word: _Word(word, _core(word)) for word in (*query.words, *_split(query.excluded))}
-    yield from _look_up(words.values())
+    rows, standing = yield [_lexemes(words.values()), (_STANDING, {"creator": require_creator()})]
+    _note(words.values(), rows)
     loose = set(query.loose)
     strange = [word for word in words.values() if word.text in loose and word.lexemes and not word.known]
     if strange:
         yield from _take_for_others(strange)
-    return _understood(text, query, words)
+    understood = _understood(text, query, words)
+    if not standing:
+        return understood
+    ((model, cell_model, passages),) = standing
+    return replace(understood, model=model, standing=(cell_model, passages))
 
 
 def complete(text: str, limit: int) -> Steps[list[str]]:
@@ -156,7 +174,16 @@ def _split(parts: Iterable[str]) -> list[str]:
 
 def _look_up(words: Iterable[_Word]) -> Steps[None]:
     asked = list(words)
-    (rows,) = yield [(_LEXEMES, _values([word.text for word in asked]))]
+    (rows,) = yield [_lexemes(asked)]
+    _note(asked, rows)
+
+
+def _lexemes(words: Iterable[_Word]) -> tuple[str, dict[str, Any]]:
+    return _LEXEMES, _values([word.text for word in words])
+
+
+def _note(words: Iterable[_Word], rows: Rows) -> None:
+    asked = list(words)
     for place, lexeme, known in rows:
         asked[place - 1].lexemes.append(lexeme)
         asked[place - 1].known |= known

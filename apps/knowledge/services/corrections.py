@@ -8,6 +8,7 @@ from pgvector import HalfVector
 
 from apps.knowledge.errors import PassageNotFound
 from apps.knowledge.models import Chunk, Correction, Document, GoldenRun, Version
+from apps.knowledge.search.coverage import chosen_model
 from apps.knowledge.search.index import index_words
 from apps.knowledge.search.vectors import Meaning, forget_meanings, hide_meaning, store_meanings
 from apps.knowledge.services import golden
@@ -26,11 +27,12 @@ class PassagePage:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage, what it said in the file, and what it takes to embed it anew."""
+    """A passage, what it said in the file, and what it takes to embed it anew: `model` None is the primary."""
 
     chunk: Chunk
     title: str
     original: str
+    model: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ def get_passage(actor: Actor, *, document_id: UUID, chunk_id: UUID) -> Passage:
     if chunk is None:
         raise PassageNotFound
     correction = _correction_of(chunk)
-    return Passage(chunk, document.title, chunk.text if correction is None else correction.original)
+    original = chunk.text if correction is None else correction.original
+    return Passage(chunk, document.title, original, chosen_model())
 
 
 def correct_passage(

@@ -62,13 +62,13 @@ def ask_for_run(actor: Actor, reason: str) -> GoldenRun | None:
         (any_question,) = cursor.fetchone()
     if not any_question:
         return None
-    unfinished = {run.state: run for run in GoldenRun.objects.filter(state__in=UNFINISHED)}
+    unfinished = {run.state: run for run in GoldenRun.objects.filter(state__in=UNFINISHED, trial=False)}
     waiting: GoldenRun | None = unfinished.get(GoldenRun.State.QUEUED)
     if waiting is None:
         new = GoldenRun(state=GoldenRun.State.QUEUED, reasons=[reason])
         # Somebody else may have queued one since: then this waits for their commit, and does nothing.
         GoldenRun.objects.bulk_create([new], ignore_conflicts=True)
-        waiting = GoldenRun.objects.get(state=GoldenRun.State.QUEUED)
+        waiting = GoldenRun.objects.get(state=GoldenRun.State.QUEUED, trial=False)
         if waiting.id == new.id:
             if not unfinished:  # else the end of the one that is being done queues it
                 at_once = reason == GoldenRun.Reason.ASKED_FOR
@@ -110,7 +110,7 @@ def _lock() -> int:
 def announce_run(run: GoldenRun) -> None:
     """Tell the creator's open pages how a run stands, once the transaction has committed."""
     announce(
-        "golden.run_changed",
+        "golden.trial_changed" if run.trial else "golden.run_changed",
         run.id,
         state=str(run.state),
         questions=run.questions,

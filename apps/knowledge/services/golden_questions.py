@@ -56,7 +56,7 @@ def list_questions(actor: Actor) -> Pinned:
     """All of them: there are no more than a creator may have."""
     items = list(GoldenQuestion.objects.order_by("-id"))
     states = [question.state for question in items]
-    runs = list(GoldenRun.objects.order_by("id"))
+    runs = list(GoldenRun.objects.filter(trial=False).order_by("id"))
     summary = Summary(
         questions=len(items),
         most_questions=_most_questions(),
@@ -75,7 +75,7 @@ def get_question(actor: Actor, *, question_id: UUID) -> GoldenQuestion:
     question: GoldenQuestion | None = GoldenQuestion.objects.find(question_id)
     if question is None:
         raise GoldenQuestionNotFound
-    results = GoldenResult.objects.filter(golden_question=question).select_related("run")
+    results = GoldenResult.objects.filter(golden_question=question, run__trial=False).select_related("run")
     question.history = list(results.order_by("-id")[:KEPT_RUNS])
     return question
 

@@ -1,10 +1,12 @@
 """A creator's search index by itself: merging its postings, sorting its vectors. For the worker."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from apps.knowledge.models import SearchIndex
 from apps.knowledge.search import cells, tidying
 from apps.knowledge.search.cells import Matrix, Sample, Sorting
+from apps.knowledge.search.coverage import answering_model
 from apps.knowledge.search.tidying import Merging, WordSweep
 from apps.knowledge.services.versions import living_jobs
 from shared.tenancy.actor import Actor
@@ -13,13 +15,16 @@ from shared.tenancy.actor import Actor
 UNTIDY = 200
 
 
-def tend_index(actor: Actor, *, model: UUID, untidy: int = UNTIDY) -> int:
+def tend_index(actor: Actor, *, models: Sequence[UUID], untidy: int = UNTIDY) -> int:
     """Queue the tidying of the index when it is due and nobody is at it; returns how many jobs that makes."""
     # Here, because the tasks call services of this package.
     from apps.knowledge.tasks import tidy_index
 
     index = SearchIndex.objects.first()
-    if index is None or not (tidying.untidy(index) >= untidy or cells.cells_are_due(index, model=model)):
+    if index is None:
+        return 0
+    model = answering_model(models)
+    if not (tidying.untidy(index) >= untidy or cells.cells_are_due(index, model=model)):
         return 0
     if living_jobs([index.job]):
         return 0
@@ -29,6 +34,11 @@ def tend_index(actor: Actor, *, model: UUID, untidy: int = UNTIDY) -> int:
     index.job = tidy_index.defer(actor)
     index.save(update_fields=["job"])
     return 1
+
+
+def model_to_sort(actor: Actor, *, models: Sequence[UUID]) -> UUID:
+    """The model that answers: only its vectors need cells."""
+    return answering_model(models)
 
 
 def begin_tidying(actor: Actor) -> int:

@@ -8,7 +8,6 @@ make.
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -17,7 +16,7 @@ from apps.knowledge.failures import FAILURES
 from apps.knowledge.models import UNFINISHED, Document, Stage, Status, Version
 from apps.knowledge.search.index import drop_passages
 from apps.knowledge.services.access import lock_document
-from apps.knowledge.services.versions import announce_document, queue_version
+from apps.knowledge.services.versions import announce_document, queue_version, turns_wait
 from shared.tenancy.actor import Actor
 
 # A step that was begun this often without getting anywhere takes its worker down with it; it is not begun again.
@@ -25,12 +24,6 @@ MOST_FRUITLESS = 4
 
 # How far behind a version goes that gives way to others after some ten seconds.
 _TURNS_OF_A_SLICE = 10
-# Versions that wait for a worker and are not this creator's.
-_OTHERS = """
-SELECT EXISTS (SELECT 1 FROM procrastinate_jobs
-                WHERE status = 'todo' AND priority < 0 AND (scheduled_at IS NULL OR scheduled_at <= now())
-                  AND id <> ALL(%(own)s))
-"""
 
 
 class Superseded(Exception):
@@ -137,10 +130,7 @@ def others_wait(actor: Actor, *, work: Work) -> bool:
     """Whether another creator's turn has come meanwhile."""
     hold_claim(actor, work=work)
     own = Version.objects.filter(status__in=UNFINISHED).values_list("job", flat=True)
-    with connection.cursor() as cursor:
-        cursor.execute(_OTHERS, {"own": [job for job in own if job is not None]})
-        (waiting,) = cursor.fetchone()
-    return bool(waiting)
+    return turns_wait(own)
 
 
 def forgive_attempt(actor: Actor, *, work: Work, name: str) -> None:

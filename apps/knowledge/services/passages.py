@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef
 from apps.knowledge.chunking import Passage
 from apps.knowledge.hashes import text_hash
 from apps.knowledge.models import Chunk, Correction, Stage, Version
+from apps.knowledge.search.coverage import answering_model, chosen_model
 from apps.knowledge.search.finder import Question, find_passages_now
 from apps.knowledge.search.index import drop_passages, index_words
 from apps.knowledge.search.vectors import (
@@ -75,6 +76,11 @@ def store_passages(actor: Actor, *, work: Work, passages: Sequence[Passage], fac
 # ---- Vectors
 
 
+def model_to_embed_with(actor: Actor, *, work: Work) -> UUID | None:
+    """The model that answers for the creator. None: the primary."""
+    return chosen_model()
+
+
 def take_over_vectors(actor: Actor, *, work: Work, embedder: str) -> int:
     """Give each passage the vector that one with the same text has in another version; returns how many got one."""
     locked(work)
@@ -114,6 +120,15 @@ def choose_probes(actor: Actor, *, work: Work, count: int) -> list[str]:
     elsewhere = Chunk.objects.filter(source=OuterRef("source")).exclude(document_id=work.document_id)
     rows = visible.annotate(common=Exists(elsewhere)).order_by("common", "-lexeme_count", "position")
     return list(rows.values_list("text", flat=True)[:count])
+
+
+def model_to_verify_with(actor: Actor, *, work: Work, models: Sequence[UUID]) -> UUID:
+    """The model that answers, unless it came to do so after the version was embedded: then the one that embedded it."""
+    for model in (answers := answering_model(models), *models):
+        done, total = count_meanings(version_id=work.version_id, model=model)
+        if done == total:
+            return model
+    return answers
 
 
 def is_found(actor: Actor, *, work: Work, question: Question) -> bool:

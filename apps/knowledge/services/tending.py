@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.knowledge.models import UNFINISHED, Stage, Version
 from apps.knowledge.services.access import lock_document
+from apps.knowledge.services.filling import tend_vectors
 from apps.knowledge.services.golden_runs import tend_runs
 from apps.knowledge.services.imports import resume_lost_imports, unfinished_archives
 from apps.knowledge.services.indexes import tend_index
@@ -54,11 +55,14 @@ def _resume(actor: Actor, version_id: UUID) -> bool:
     return True
 
 
-def tend(actor: Actor, *, silent_seconds: int, embedder: UUID) -> int:
-    """Queue all that nobody is at, and a look at each address whose time has come; returns how many jobs that makes."""
+def tend(actor: Actor, *, silent_seconds: int, models: Sequence[UUID]) -> int:
+    """Queue all that nobody is at, and a look at each address whose time has come; returns how many jobs that makes.
+
+    `models` are those that are configured, the primary first.
+    """
     lost = len(resume_lost(actor, silent_seconds=silent_seconds)) + resume_lost_imports(actor)
-    due = queue_due(actor) + tend_runs(actor, embedder=embedder) + tend_index(actor, model=embedder)
-    return lost + due
+    due = queue_due(actor) + tend_runs(actor, models=models)
+    return lost + due + tend_index(actor, models=models) + tend_vectors(actor, models=models)
 
 
 def claimed_paths(actor: Actor, *, paths: Sequence[str]) -> set[str]:

@@ -21,6 +21,11 @@ SELECT least((SELECT -max(priority) FROM procrastinate_jobs WHERE status = 'todo
              (SELECT -max(priority) FROM procrastinate_jobs
                WHERE worker_id IS NOT NULL AND status = 'doing' AND priority < 0))
 """
+_WAITING = """
+SELECT EXISTS (SELECT 1 FROM procrastinate_jobs
+                WHERE status = 'todo' AND priority < 0 AND (scheduled_at IS NULL OR scheduled_at <= now())
+                  AND id <> ALL(%(besides)s))
+"""
 # Jobs that still will be, or are being, done.
 _ALIVE = "SELECT id FROM procrastinate_jobs WHERE id = ANY(%(jobs)s) AND status IN ('todo', 'doing')"
 
@@ -68,6 +73,14 @@ def next_turn() -> int:
         cursor.execute(_NOW)
         (now,) = cursor.fetchone()
     return max(own or 1, now or 1)
+
+
+def turns_wait(besides: Iterable[int | None]) -> bool:
+    """Whether a turn has come, of whichever creator, that is none of these jobs'."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, {"besides": [job for job in besides if job is not None]})
+        (waiting,) = cursor.fetchone()
+        return bool(waiting)
 
 
 def living_jobs(jobs: Iterable[int | None]) -> set[int]:

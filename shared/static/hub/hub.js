@@ -241,7 +241,7 @@
       if (event.type === "document.changed") changed(event);
       if (event.type === "document.deleted") deleted(event);
       if (event.type === "import.changed" && imports) refreshImport(event.id);
-      if (event.type.startsWith("golden.") && golden) refreshGolden();
+      if (/^(golden|search)\./.test(event.type) && golden) refreshGolden();
       // More was missed than the hub has kept.
       if (event.type === "reload") refreshAll();
     });

@@ -174,8 +174,8 @@ def test_no_cells_are_made_for_a_few_vectors_nor_again_before_they_have_doubled(
     assert serve(alice, indexes.sample_for_cells, model=MODEL) is not None
     sort(alice)
     assert serve(alice, indexes.sample_for_cells, model=MODEL) is None
-    assert serve(alice, indexes.tend_index, model=MODEL) == 0
-    assert serve(alice, indexes.tend_index, model=uuid4()) == 1
+    assert serve(alice, indexes.tend_index, models=[MODEL]) == 0
+    assert serve(alice, indexes.tend_index, models=[uuid4()]) == 1
     with creator_scope(alice.creator.id):
         SearchIndex.objects.update(cell_rows=20)
     assert serve(alice, indexes.sample_for_cells, model=MODEL) is not None

@@ -6,6 +6,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 
 from apps.knowledge import indexing, tending
+from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import Chunk, Posting, SearchIndex, Vector, Version, Word
 from apps.knowledge.search.postings import ENTRY, LONGEST_ROW
 from apps.knowledge.services import indexes
@@ -217,8 +218,8 @@ def test_tidying_goes_over_more_lexemes_and_words_than_it_looks_at_together(alic
 
 def test_the_clock_has_an_index_tidied_when_much_has_changed_and_once_at_a_time(alice, policy, monkeypatch):
     def tend(untidy):
-        model = indexing.embedder_hash("words")
-        return async_to_sync(run_as)(alice.actor, indexes.tend_index, model=model, untidy=untidy)
+        models = [embedder_hash("words")]
+        return async_to_sync(run_as)(alice.actor, indexes.tend_index, models=models, untidy=untidy)
 
     assert tend(2) == 0
     assert tend(1) == 1
