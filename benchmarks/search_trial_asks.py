@@ -78,15 +78,14 @@ def violations(
 
 
 def missed(target: Target, answer: dict[str, Any], after: dict[str, Known]) -> bool:
-    """Whether the answer lacks a passage that nobody has touched since before the question was sent."""
-    now = after.get(target.document.id)
-    if (
-        now is None
-        or not now.stayed(target.document)
-        or not now.spot(target.mark).stayed(target.document.spot(target.mark))
-    ):
+    """Whether a passage is not found by its words, though nobody has touched it since before the question was sent.
+
+    No other has these words. Where it ranks is not asked: fused with meaning, others may come before it.
+    """
+    then, now = target.document, after.get(target.document.id)
+    if now is None or not (now.stayed(then) and now.spot(target.mark).stayed(then.spot(target.mark))):
         return False
-    return not any(target.mark in marks_in(result["text"]) for result in answer["results"])
+    return then.id not in [one["document_id"] for one in answer["legs"]["lexical"]]
 
 
 def _unlike(asked: Asked, result: dict[str, Any]) -> Iterator[str]:
@@ -134,11 +133,9 @@ def _mixed(marks: list[Mark], document: Known | None) -> Iterator[str]:
 
 
 def _in_short(answer: dict[str, Any]) -> str:
-    """The beginning of an answer, with the scores."""
     first = [(sorted(map(str, marks_in(one["text"]))), one["score"], one["scores"]) for one in answer["results"][:4]]
-    lexical = [(one["chunk_id"], one["score"]) for one in answer["legs"]["lexical"][:4]]
     counts = len(answer["results"]), len(answer["legs"]["lexical"]), len(answer["legs"]["vector"])
-    return f"{counts} results and of each leg, {first}, by words {lexical}, corrected {answer['corrected']!r}"
+    return f"{counts} results and of each leg, {first}, corrected {answer['corrected']!r}"
 
 
 class Asker(threading.Thread):

@@ -56,11 +56,13 @@ SELECT 'near', NULL, string_agg(int4send(v.ordinal::int) || int4send(n.position:
 """
 # All of them, those of the nearest cells, those of some versions, and those of some versions in the nearest cells.
 _ALL = "x.live AND NOT x.hidden"
-_CELLS = """x.live AND NOT x.hidden AND x.cell = ANY(ARRAY(
+# A vector may be stored in a cell that is gone by the time it is there: numbers below all that there are.
+_CELLS = """x.live AND NOT x.hidden AND (x.cell = ANY(ARRAY(
     SELECT number FROM (SELECT number, sum(size) OVER (ORDER BY centre <#> %(vector)s::halfvec
                                                        ROWS UNBOUNDED PRECEDING) - size AS before
                           FROM knowledge_cell WHERE creator_id = %(creator)s AND model = %(model)s) c
-     WHERE before < %(budget)s))"""
+     WHERE before < %(budget)s))
+    OR x.cell < (SELECT min(number) FROM knowledge_cell WHERE creator_id = %(creator)s AND model = %(model)s))"""
 _VERSIONS = "NOT x.hidden AND x.version_id = ANY(ARRAY(SELECT v.id FROM {where}))"
 _VERSIONS_IN_CELLS = f"{_CELLS} AND x.version_id IN (SELECT v.id FROM {{where}})"
 

@@ -8,7 +8,7 @@ from asgiref.sync import async_to_sync
 
 from apps.knowledge import indexing
 from apps.knowledge.hashes import embedder_hash
-from apps.knowledge.models import Cell, SearchIndex, Vector
+from apps.knowledge.models import Cell, Chunk, SearchIndex, Vector
 from apps.knowledge.search import cells, finder, statements
 from apps.knowledge.search.cells import Sample, find_centres
 from apps.knowledge.services import indexes
@@ -117,6 +117,21 @@ def test_a_passage_that_comes_later_is_found_in_its_cell(ask, alice, library, re
     with creator_scope(alice.creator.id):
         numbers = set(Cell.objects.values_list("number", flat=True))
         assert Vector.objects.get(version__document_id=document.id).cell in numbers
+
+
+@pytest.mark.parametrize("narrowed", [{}, {"from": "2020-01-01"}])
+def test_a_vector_that_was_stored_in_a_cell_that_is_gone_is_looked_at(ask, alice, library, monkeypatch, narrowed):
+    """Its cell was chosen before others were made, and its transaction ended after."""
+    (best, *_) = nearest(ask, alice, library[0])
+    sort(alice)
+    monkeypatch.setattr(finder, "BUDGET_ROWS", 1)
+    with creator_scope(alice.creator.id):
+        chunk = Chunk.objects.get(id=best)
+        Vector.objects.filter(version_id=chunk.version_id, position=chunk.position).update(cell=0)
+
+    legs = ask(alice, library[0], limit=10, explain=True, **narrowed)["legs"]
+
+    assert best in [one["chunk_id"] for one in legs["vector"]]
 
 
 def test_while_cells_are_made_anew_every_vector_is_looked_at(ask, alice, library, monkeypatch):
