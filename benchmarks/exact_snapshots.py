@@ -42,5 +42,5 @@ def look(wanted: Look) -> Looked:
         tidied = False
         if wanted.tidy:
             with transaction.atomic():
-                tidied = bool(tend_index(actor, model=model, untidy=1))
+                tidied = bool(tend_index(actor, models=[model], untidy=1))
     return Looked(wrong, len(passages), cells, tidied)

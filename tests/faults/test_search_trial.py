@@ -35,7 +35,10 @@ def test_whatever_changes_meanwhile_every_answer_is_exact(hub, looks):
 
     trial.run(SECONDS)
 
-    assert trial.failures() == []
+    # Not every kind of change comes to pass in so short a time on a busy machine: `make search-trial` asks for that.
+    assert trial.found() == []
+    tried = trial.total()
+    assert min(tried[what] for what in ("uploads", "searches", "looks", "questions compared", "passages compared")) > 0
 
 
 # What a look must see, and in which words. Each is done behind the hub's back to the creator of one document.
