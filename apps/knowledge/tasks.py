@@ -42,8 +42,7 @@ async def reindex_document(actor: Actor, *, document_id: str) -> None:
         await run_as(actor, documents.reindex, document_id=UUID(document_id))
 
 
-# Once: the clock asks again while it is due.
-@tenant_task("knowledge.tidy_index")
+@tenant_task("knowledge.tidy_index", retry=5)
 async def tidy_index(actor: Actor) -> None:
     """Merge the rows of the search index, and sort its vectors."""
     await indexing.tidy(actor)

@@ -44,10 +44,15 @@ SELECT x.id, (SELECT e.number FROM knowledge_cell e
          ORDER BY id LIMIT %(count)s) x
  ORDER BY x.id
 """
+# Sorting waits for nobody: whoever switches or hides many vectors meanwhile locks them in another order. What is
+# skipped is sorted with the last ones; until then its number is below all that there are, and searches look at it.
 _MOVE = """
-UPDATE knowledge_vector x SET cell = m.cell
-  FROM unnest(%(ids)s::uuid[], %(cells)s::int[]) AS m(id, cell)
- WHERE x.creator_id = %(creator)s AND x.id = m.id AND x.cell < %(first)s
+UPDATE knowledge_vector x SET cell = f.cell
+  FROM (SELECT v.id, m.cell
+          FROM unnest(%(ids)s::uuid[], %(cells)s::int[]) AS m(id, cell)
+          JOIN knowledge_vector v ON v.creator_id = %(creator)s AND v.id = m.id AND v.cell < %(first)s
+           FOR UPDATE OF v SKIP LOCKED) f
+ WHERE x.creator_id = %(creator)s AND x.id = f.id
 """
 _SORT = """
 UPDATE knowledge_vector x
@@ -56,7 +61,8 @@ UPDATE knowledge_vector x
                 ORDER BY e.centre <#> x.embedding LIMIT 1)
  WHERE x.creator_id = %(creator)s
    AND x.id = ANY(ARRAY(SELECT id FROM knowledge_vector
-                         WHERE creator_id = %(creator)s AND model = %(model)s AND cell < %(first)s LIMIT %(count)s))
+                         WHERE creator_id = %(creator)s AND model = %(model)s AND cell < %(first)s
+                         LIMIT %(count)s FOR UPDATE SKIP LOCKED))
 """
 # Counted once, whatever Postgres thinks of cells that it has no statistics of yet.
 _COUNT = """

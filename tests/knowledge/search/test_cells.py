@@ -210,3 +210,26 @@ def test_centres_are_where_the_vectors_are():
     assert np.linalg.norm(centres, axis=1) == pytest.approx(np.ones(20), abs=1e-5)
     assert (vectors @ centres.T).max(axis=1).mean() > 0.95
     assert np.array_equal(centres, find_centres(Sample(vectors, 400)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sorting_waits_for_nobody_who_holds_a_vector(alice, library):
+    """Whoever switches a version holds its vectors in another order: to wait for them could be a deadlock."""
+    from tests.tenancy.tools import bind, connect
+
+    sample = serve(alice, indexes.sample_for_cells, model=MODEL)
+    serve(alice, indexes.begin_cells, model=MODEL, centres=find_centres(sample))
+    with connect() as other:
+        bind(other, alice.creator.id)
+        held = other.execute("SELECT id FROM knowledge_vector ORDER BY id LIMIT 1 FOR UPDATE").fetchone()[0]
+        work = cells.Sorting(MODEL)
+        while serve(alice, indexes.fill_cells, work=work):
+            pass
+        serve(alice, indexes.finish_cells, model=MODEL)
+        with creator_scope(alice.creator.id):
+            numbers = set(Cell.objects.values_list("number", flat=True))
+            left = [vector.id for vector in Vector.objects.all() if vector.cell not in numbers]
+
+    assert left == [held]
+    with creator_scope(alice.creator.id):
+        assert SearchIndex.objects.get().cell_model == MODEL
