@@ -65,6 +65,8 @@ LOCAL_DATABASE = "postgresql://{role}:{role}@127.0.0.1:5432/hub"
 BUILT_IN_MODEL = "built-in"
 POSTGRES = kinds.url("postgresql", "postgres")
 HTTP = kinds.url("http", "https")
+# More would not fit into a page of Postgres's with the rest of a row.
+DIMENSIONS = kinds.whole(16, 4000)
 
 # One variable a line: a table is read down its columns, so it is not wrapped.
 # ruff: noqa: E501
@@ -123,9 +125,11 @@ REGISTRY: tuple[Variable, ...] = (
     Variable("EMBEDDING_URL", HTTP, None, "An OpenAI-compatible endpoint to embed with, instead of the model that comes along."),
     Variable("EMBEDDING_MODEL", kinds.text(), None, "The model's name at EMBEDDING_URL."),
     Variable("EMBEDDING_API_KEY", kinds.text(), None, "The key for EMBEDDING_URL.", secret=True),
+    Variable("EMBEDDING_DIMENSIONS", DIMENSIONS, "384", "How many numbers the model at EMBEDDING_URL gives for a text."),
     Variable("NEXT_EMBEDDING_URL", HTTP, None, "The endpoint of a second model, whose index is built beside the first's until creators switch to it."),
     Variable("NEXT_EMBEDDING_MODEL", kinds.text(), None, "The second model's name at NEXT_EMBEDDING_URL. Without that: built-in, for the model that comes along."),
     Variable("NEXT_EMBEDDING_API_KEY", kinds.text(), None, "The key for NEXT_EMBEDDING_URL.", secret=True),
+    Variable("NEXT_EMBEDDING_DIMENSIONS", DIMENSIONS, "384", "How many numbers the model at NEXT_EMBEDDING_URL gives for a text."),
     Variable("EXTRACTION_SECONDS", kinds.whole(1, 3600), "20", "How long reading one file may take before it tells of its first page."),
     Variable("EXTRACTION_SECONDS_PER_PAGE", kinds.whole(0, 600), "1", "How much longer it may take for each page that was read."),
     Variable("EXTRACTION_MOST_SECONDS", kinds.whole(1, 86_400), "900", "How long reading one file may take, however many pages it has."),

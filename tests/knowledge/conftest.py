@@ -25,6 +25,7 @@ class WordEmbedder:
     """Texts that share words are near each other: enough for every test that is not about meaning."""
 
     name = "words"
+    dimensions = DIMENSIONS
 
     async def embed(self, texts: Any) -> Any:
         vectors = np.full((len(texts), DIMENSIONS), 1e-6, dtype=np.float32)

@@ -5,7 +5,7 @@ from zlib import crc32
 import numpy as np
 from asgiref.sync import async_to_sync
 
-from apps.knowledge import embedding, filling, regression
+from apps.knowledge import filling, regression
 from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import Vector
 from shared.tenancy.scope import creator_scope
@@ -16,19 +16,23 @@ URL = "/api/v1/search"
 
 
 class Letters(WordEmbedder):
-    """Texts that begin with the same letters are near each other; it remembers what it was asked."""
+    """Texts that begin with the same letters are near each other; it remembers what it was asked.
+
+    It has more dimensions than the other, and more than Postgres keeps in a row unless it is told to.
+    """
 
     name = "http://models.internal/v1 letters"
+    dimensions = 1536
 
     def __init__(self):
         self.asked = []
 
     async def embed(self, texts):
         self.asked.append(list(texts))
-        vectors = np.full((len(texts), embedding.DIMENSIONS), 1e-6, dtype=np.float32)
+        vectors = np.full((len(texts), self.dimensions), 1e-6, dtype=np.float32)
         for row, text in enumerate(texts):
             for word in text.lower().split():
-                vectors[row, crc32(word[:2].encode()) % embedding.DIMENSIONS] += 1
+                vectors[row, crc32(word[:2].encode()) % self.dimensions] += 1
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

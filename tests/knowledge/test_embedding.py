@@ -84,7 +84,7 @@ def test_the_title_stands_in_front_of_a_passage(heading, text, expected):
     assert passage_text("Title", heading, text) == expected
 
 
-def endpoint(answer, *, key="secret"):
+def endpoint(answer, *, key="secret", **wanted):
     asked = []
 
     def respond(request):
@@ -93,7 +93,7 @@ def endpoint(answer, *, key="secret"):
         return answer(body) if callable(answer) else answer
 
     embedder = EndpointEmbedder(
-        "https://ai.example.com/v1/", model="small", key=key, transport=httpx.MockTransport(respond)
+        "https://ai.example.com/v1/", model="small", key=key, transport=httpx.MockTransport(respond), **wanted
     )
     return embedder, asked
 
@@ -114,6 +114,42 @@ async def test_an_endpoint_embeds_in_batches_and_in_order():
     assert str(asked[0].url) == "https://ai.example.com/v1/embeddings"
     assert asked[0].headers["Authorization"] == "Bearer secret"
     assert orjson.loads(asked[0].content)["dimensions"] == DIMENSIONS
+
+
+async def test_an_endpoint_is_asked_for_as_many_dimensions_as_are_configured():
+    embedder, asked = endpoint(lambda body: vectors_for(body, size=body["dimensions"]), dimensions=1024)
+
+    assert (await embedder.embed(["text"])).shape == (1, 1024)
+    assert (await embedder.embed([])).shape == (0, 1024)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("refusal", [400, 422])
+async def test_a_model_that_cannot_be_shortened_is_asked_as_it_is(refusal):
+    embedder, asked = endpoint(
+        lambda body: httpx.Response(refusal) if "dimensions" in body else vectors_for(body, size=1024), dimensions=1024
+    )
+
+    assert (await embedder.embed(["text"])).shape == (1, 1024)
+    assert (await embedder.embed(["another"])).shape == (1, 1024)
+    # The second time it is known.
+    assert ["dimensions" in orjson.loads(request.content) for request in asked] == [True, False, False]
+
+
+async def test_an_endpoint_that_refuses_everything_is_asked_in_full_again():
+    embedder, asked = endpoint(httpx.Response(400))
+
+    for _ in range(2):
+        with pytest.raises(EmbeddingUnavailable):
+            await embedder.embed(["text"])
+    assert ["dimensions" in orjson.loads(request.content) for request in asked] == [True, False] * 2
+
+
+async def test_another_number_of_dimensions_is_another_model():
+    names = {endpoint(vectors_for, dimensions=one)[0].name for one in (DIMENSIONS, 512, 1024)}
+
+    assert len(names) == 3
+    assert f"https://ai.example.com/v1/embeddings small, {DIMENSIONS} dimensions" not in names
 
 
 async def test_an_endpoint_without_a_key_sends_none():
@@ -149,7 +185,9 @@ def test_the_configuration_chooses_the_embedder(monkeypatch):
     monkeypatch.setenv("EMBEDDING_URL", "https://ai.example.com/v1")
     monkeypatch.setenv("EMBEDDING_MODEL", "small")
     monkeypatch.setenv("EMBEDDING_API_KEY", "secret")
+    assert embedding._configured("").dimensions == DIMENSIONS
+    monkeypatch.setenv("EMBEDDING_DIMENSIONS", "1024")
     chosen = embedding._configured("")
 
     assert isinstance(chosen, EndpointEmbedder)
-    assert (chosen.url, chosen.model) == ("https://ai.example.com/v1/embeddings", "small")
+    assert (chosen.url, chosen.model, chosen.dimensions) == ("https://ai.example.com/v1/embeddings", "small", 1024)

@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from apps.knowledge import embedding, filling, pipeline, tending
@@ -55,10 +56,13 @@ def test_the_configuration_names_the_next_model(monkeypatch):
     monkeypatch.setenv("NEXT_EMBEDDING_URL", "https://ai.example.com/v1")
     monkeypatch.setenv("NEXT_EMBEDDING_MODEL", "multilingual")
     monkeypatch.setenv("NEXT_EMBEDDING_API_KEY", "secret")
+    monkeypatch.setenv("NEXT_EMBEDDING_DIMENSIONS", "1024")
 
     primary, following = embedding.available_embedders()
 
-    assert (primary.name, following.name) == ("words", "https://ai.example.com/v1/embeddings multilingual")
+    assert (primary.name, primary.dimensions) == ("words", embedding.DIMENSIONS)
+    assert following.name == "https://ai.example.com/v1/embeddings multilingual, 1024 dimensions"
+    assert following.dimensions == 1024
     assert following._headers == {"Authorization": "Bearer secret"}
 
 
@@ -144,6 +148,15 @@ def test_what_changes_is_filled_again(client, alice, document, ready, bring_vers
     assert len(next_model.asked) == asked  # what can be restored has its vectors already
     assert vectors(alice, LETTERS, live=True) == 1
     assert vectors(alice, LETTERS) == vectors(alice, WORDS) == 2
+
+
+def test_vectors_of_many_dimensions_stay_in_their_rows(alice, document, next_model):
+    fill(alice)
+
+    assert vectors(alice, LETTERS) == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size(reltoastrelid) FROM pg_class WHERE relname = 'knowledge_vector'")
+        assert cursor.fetchone() == (0,)
 
 
 def test_passages_that_stay_are_not_embedded_again(alice, document, bring_version, process, next_model):

@@ -1,4 +1,4 @@
-"""Meaning as vectors: 384 numbers of length 1, from the model that comes along or from an endpoint.
+"""Meaning as vectors of length 1, from the model that comes along or from an endpoint.
 
 Never called inside a service: it takes processor time or a network, and no transaction waits for either.
 """
@@ -33,9 +33,10 @@ class Embedder(Protocol):
     """Turns texts into vectors. Two that have one `name` turn one text into one vector."""
 
     name: str
+    dimensions: int
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """One row of length 1 per text, in the order of the texts, shape (len(texts), DIMENSIONS).
+        """One row of length 1 per text, in the order of the texts, shape (len(texts), dimensions).
 
         Raises `EmbeddingUnavailable` when it cannot be done now.
         """
@@ -92,7 +93,12 @@ def _configured(prefix: str) -> Embedder | None:
     if url:
         from apps.knowledge.embedding.endpoint import EndpointEmbedder
 
-        return EndpointEmbedder(url, model=model, key=get_env_value(f"{prefix}EMBEDDING_API_KEY", fallback=True))
+        return EndpointEmbedder(
+            url,
+            model=model,
+            key=get_env_value(f"{prefix}EMBEDDING_API_KEY", fallback=True),
+            dimensions=get_env_value(f"{prefix}EMBEDDING_DIMENSIONS", fallback=True),
+        )
     return _built_in() if prefix and model == BUILT_IN_MODEL else None
 
 

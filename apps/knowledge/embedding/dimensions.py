@@ -1,3 +1,4 @@
-"""Apart from the model, because the tables need it and must not load the model."""
+"""Apart from the model, which takes a second to load."""
 
+# What the model that comes along gives for a text.
 DIMENSIONS = 384

@@ -12,6 +12,8 @@ from shared.exceptions import ServiceUnavailable
 
 _SECONDS = 30.0
 _BATCH = 64
+# What servers say to a parameter that they do not know, or that their model cannot follow.
+_REFUSED = (400, 422)
 
 
 class EmbeddingUnavailable(ServiceUnavailable):
@@ -21,35 +23,52 @@ class EmbeddingUnavailable(ServiceUnavailable):
 
 
 class EndpointEmbedder:
-    """`POST {url}/embeddings`. Needs a model that can give 384 dimensions."""
+    """`POST {url}/embeddings`.
+
+    It is asked for `dimensions` numbers, as models that can be shortened understand it. One that answers 400 or 422 to
+    that is asked without, and has to give as many by itself.
+    """
 
     def __init__(
-        self, url: str, *, model: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        url: str,
+        *,
+        model: str,
+        key: str | None,
+        dimensions: int = DIMENSIONS,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = f"{url.rstrip('/')}/embeddings"
         self.model = model
-        self.name = f"{self.url} {model}"
+        self.dimensions = dimensions
+        # The usual number goes without saying: vectors were made before there were others.
+        self.name = f"{self.url} {model}" + ("" if dimensions == DIMENSIONS else f", {dimensions} dimensions")
+        self._length: dict[str, Any] = {"dimensions": dimensions}
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._transport = transport
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder`. A client per call: the event loop that made it may be gone at the next."""
-        rows: list[Vectors] = [np.zeros((0, DIMENSIONS), dtype=np.float32)]
+        rows: list[Vectors] = [np.zeros((0, self.dimensions), dtype=np.float32)]
         async with httpx.AsyncClient(headers=self._headers, timeout=_SECONDS, transport=self._transport) as client:
             for start in range(0, len(texts), _BATCH):
                 rows.append(await self._ask(client, texts[start : start + _BATCH]))
         return np.concatenate(rows)
 
     async def _ask(self, client: httpx.AsyncClient, texts: Sequence[str]) -> Vectors:
-        question = {"model": self.model, "input": list(texts), "dimensions": DIMENSIONS}
+        question = {"model": self.model, "input": list(texts)}
         try:
-            answer = await client.post(self.url, json=question)
+            answer = await client.post(self.url, json=question | self._length)
+            if self._length and answer.status_code in _REFUSED:
+                answer = await client.post(self.url, json=question)
+                if answer.is_success:
+                    self._length = {}
             answer.raise_for_status()
             vectors = _read(answer.json())
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise EmbeddingUnavailable from error
-        if vectors.shape != (len(texts), DIMENSIONS) or not np.isfinite(vectors).all():
-            raise EmbeddingUnavailable(f"The embedding service does not give {DIMENSIONS} numbers for each text.")
+        if vectors.shape != (len(texts), self.dimensions) or not np.isfinite(vectors).all():
+            raise EmbeddingUnavailable(f"The embedding service does not give {self.dimensions} numbers for each text.")
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
 

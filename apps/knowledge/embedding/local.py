@@ -23,6 +23,7 @@ class LocalEmbedder:
     """The model that comes along. Loaded at first use, run on a thread of its own, one call at a time."""
 
     name = f"all-MiniLM-L6-v2 {MODEL_SHA256}"
+    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         # One thread: the runtime spreads one call over the cores, and two models would only be in each other's way.
