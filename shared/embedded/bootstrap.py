@@ -17,8 +17,14 @@ from shared.config.env_constants import get_env_value, is_set
 OWNER = "hub_owner"
 APP = "hub_app"
 DEFAULT_DATABASE = "hub"
-# One creator's long statement, or a lock that somebody holds, must not use up the threads that all creators share.
-APP_LIMITS = {"lock_timeout": "5s", "statement_timeout": "60s", "idle_in_transaction_session_timeout": "60s"}
+# One creator's long statement, or a lock that somebody holds, must not use up what all creators share: the threads that
+# wait for it, and the processors.
+APP_LIMITS = {
+    "lock_timeout": "5s",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "max_parallel_workers_per_gather": "0",
+}
 # Databases that belong to the server, not to the hub.
 MAINTENANCE_DATABASES = {"", "postgres", "template1"}
 

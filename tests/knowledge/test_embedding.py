@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from apps.knowledge import embedding
-from apps.knowledge.embedding import DIMENSIONS, files, passage_text
+from apps.knowledge.embedding import DIMENSIONS, files, passage_text, vector_text
 from apps.knowledge.embedding.endpoint import EmbeddingUnavailable, EndpointEmbedder
 from apps.knowledge.embedding.files import ModelFileWrong, new_tokenizer, read_model
 from apps.knowledge.embedding.local import LocalEmbedder, _batches
@@ -176,6 +176,15 @@ async def test_an_endpoint_that_fails_is_unavailable(answer):
     with pytest.raises(EmbeddingUnavailable) as caught:
         await embedder.embed(["text"])
     assert caught.value.status == 503
+
+
+def test_a_vector_is_written_down_without_losing_anything():
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+
+    written = vector_text(finite)
+
+    assert np.array_equal(np.array(orjson.loads(written), dtype=np.float32).astype(np.float16), finite)
 
 
 def test_the_configuration_chooses_the_embedder(monkeypatch):

@@ -54,6 +54,7 @@ class Way:
     text: str
     indexes: set[str]
     cells: bool = False
+    every: bool = False
     narrowed: bool = False
     instead: bool = False
     around: int = 0
@@ -62,6 +63,9 @@ class Way:
 WORDS_AND_VECTORS = {"posting_lexeme", "vector_answering"}
 WAYS = {
     "everywhere": Way(ASKED.text, {*WORDS_AND_VECTORS, "version_live", "vector_once_per_model", "chunk_position_once"}),
+    "in a small library": Way(
+        ASKED.text, {*WORDS_AND_VECTORS, "version_live", "vector_once_per_model", "chunk_position_once"}, every=True
+    ),
     "narrowed": Way(ASKED.text, {"posting_lexeme"}, narrowed=True),
     "in cells": Way(ASKED.text, {*WORDS_AND_VECTORS, "cell_number_once_per_model"}, cells=True),
     "narrowed, in cells": Way(ASKED.text, {"posting_lexeme", "cell_number_once_per_model"}, cells=True, narrowed=True),
@@ -127,6 +131,7 @@ def as_if_large(way: Way) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finder, "EXACT_ROWS", 10 if way.cells else finder.EXACT_ROWS)
         patch.setattr(finder, "BUDGET_ROWS", 100)
+        patch.setattr(finder, "ALL_ROWS", finder.ALL_ROWS if way.every else 0)
         yield
 
 

@@ -4,6 +4,7 @@ Never called inside a service: it takes processor time or a network, and no tran
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Protocol
 from uuid import UUID
 
@@ -23,6 +24,7 @@ __all__ = [
     "current_embedder",
     "embedder_of",
     "passage_text",
+    "vector_text",
     "warm_up",
 ]
 
@@ -107,6 +109,16 @@ def _built_in() -> Embedder:
     from apps.knowledge.embedding.local import LocalEmbedder
 
     return LocalEmbedder()
+
+
+def vector_text(vector: Vectors) -> str:
+    """One vector as Postgres reads a `halfvec`: five digits tell any two half-precision numbers apart."""
+    return f"[{_digits(len(vector)) % tuple(np.asarray(vector, dtype=np.float16).tolist())}]"
+
+
+@cache
+def _digits(dimensions: int) -> str:
+    return ",".join(["%.5g"] * dimensions)
 
 
 def passage_text(title: str, heading: str, text: str) -> str:

@@ -1,8 +1,8 @@
 """Cells: regions of a creator's vectors, so that a search need not look at all of them.
 
-Below `EXACT_ROWS` there are none. Above, the vectors are sorted by the nearest of about as many centres as the square
-root of their number, found by k-means on a sample, and a search looks at those in the nearest cells. While cells are
-made anew every vector is looked at, so nothing is missed for want of order. New cells have higher numbers than any
+Below `EXACT_ROWS` there are none. Above, the vectors are sorted by the nearest of about twice as many centres as the
+square root of their number, found by k-means on a sample, and a search looks at those in the nearest cells. While cells
+are made anew every vector is looked at, so nothing is missed for want of order. New cells have higher numbers than any
 before them, which tells the vectors that are not sorted yet.
 """
 
@@ -23,6 +23,8 @@ from shared.tenancy.scope import require_creator
 
 # Vectors that are looked at for each centre, and how often the centres move.
 _SAMPLE, _ROUNDS = 40, 8
+# So many at a time: what is near what takes a number for each vector and centre.
+_COMPARED_AT_ONCE = 8192
 # Cells are made anew when there are so many times as many passages as when they were made.
 _GROWN = 2
 _SORTED_AT_ONCE = 2000
@@ -36,23 +38,23 @@ SELECT halfvec_send(embedding) FROM knowledge_vector
  WHERE creator_id = %(creator)s AND model = %(model)s AND live AND NOT hidden
  ORDER BY hashtextextended(id::text, 0) LIMIT %(size)s
 """
-_NEAREST = """
-SELECT x.id, (SELECT e.number FROM knowledge_cell e
-               WHERE e.creator_id = %(creator)s AND e.model = %(model)s ORDER BY e.centre <#> x.embedding LIMIT 1)
-  FROM (SELECT id, embedding FROM knowledge_vector
-         WHERE creator_id = %(creator)s AND model = %(model)s AND cell < %(first)s AND id > %(after)s
-         ORDER BY id LIMIT %(count)s) x
- ORDER BY x.id
+_CENTRES = """
+SELECT number, halfvec_send(centre) FROM knowledge_cell
+ WHERE creator_id = %(creator)s AND model = %(model)s ORDER BY number
+"""
+_HOMELESS = """
+SELECT id, halfvec_send(embedding) FROM knowledge_vector
+ WHERE creator_id = %(creator)s AND model = %(model)s AND cell < %(first)s AND id > %(after)s
+ ORDER BY id LIMIT %(count)s
 """
 # Sorting waits for nobody: whoever switches or hides many vectors meanwhile locks them in another order. What is
 # skipped is sorted with the last ones; until then its number is below all that there are, and searches look at it.
 _MOVE = """
-UPDATE knowledge_vector x SET cell = f.cell
-  FROM (SELECT v.id, m.cell
-          FROM unnest(%(ids)s::uuid[], %(cells)s::int[]) AS m(id, cell)
-          JOIN knowledge_vector v ON v.creator_id = %(creator)s AND v.id = m.id AND v.cell < %(first)s
-           FOR UPDATE OF v SKIP LOCKED) f
- WHERE x.creator_id = %(creator)s AND x.id = f.id
+UPDATE knowledge_vector SET cell = %(cell)s
+ WHERE creator_id = %(creator)s
+   AND id = ANY(ARRAY(SELECT id FROM knowledge_vector
+                       WHERE creator_id = %(creator)s AND id = ANY(%(ids)s) AND cell < %(first)s
+                         FOR UPDATE SKIP LOCKED))
 """
 _SORT = """
 UPDATE knowledge_vector x
@@ -98,8 +100,7 @@ def read_sample(*, model: UUID, rows: int) -> Sample:
     with connection.cursor() as cursor:
         values = {"creator": require_creator(), "model": model, "size": _centres(rows) * _SAMPLE}
         cursor.execute(_SAMPLED, values)
-        found = [np.frombuffer(data, dtype=">f2", offset=4) for (data,) in cursor.fetchall()]
-    return Sample(np.array(found, dtype=np.float32), rows)
+        return Sample(_matrix([data for (data,) in cursor.fetchall()]), rows)
 
 
 def find_centres(sample: Sample) -> Matrix:
@@ -111,7 +112,7 @@ def find_centres(sample: Sample) -> Matrix:
     generator = np.random.default_rng(0)
     centres = sample.vectors[generator.choice(len(sample.vectors), size=count, replace=False)]
     for _ in range(_ROUNDS):
-        nearest = np.argmax(sample.vectors @ centres.T, axis=1)
+        nearest = _nearest(sample.vectors, centres)
         order = np.argsort(nearest, kind="stable")
         inhabited, starts = np.unique(nearest[order], return_index=True)
         sums = np.add.reduceat(sample.vectors[order], starts, axis=0)
@@ -138,13 +139,15 @@ def begin_cells(index: SearchIndex, *, model: UUID, centres: Matrix) -> None:
 class Sorting:
     """Goes over all vectors of a model that are in no cell yet, a few thousand at a time.
 
-    First it finds out where each belongs, then it moves them there, cell after cell: what a search reads together lies
+    First it finds out where each belongs, then it moves them there, a cell at a time: what a search reads together lies
     together in the table. In the order in which they came, each would lie in a page of its own: at 200,000 vectors a
     search took twice as long.
     """
 
     model: UUID
     after: UUID = _BEFORE_ALL
+    numbers: list[int] = field(default_factory=list)
+    centres: Matrix | None = None
     found: list[tuple[int, UUID]] = field(default_factory=list)
     moving: bool = False
 
@@ -152,21 +155,29 @@ class Sorting:
         """The next ones; returns whether there are more."""
         values = {**_values(self.model), "after": self.after}
         with connection.cursor() as cursor:
-            if not self.moving:
-                cursor.execute(_NEAREST, values)
+            if self.centres is None:
+                cursor.execute(_CENTRES, values)
                 rows = cursor.fetchall()
-                self.found += [(cell, vector_id) for vector_id, cell in rows]
+                self.numbers, self.centres = [number for number, _ in rows], _matrix([data for _, data in rows])
+            if not self.moving:
+                cursor.execute(_HOMELESS, values)
+                rows = cursor.fetchall()
                 if rows:
+                    nearest = _nearest(_matrix([data for _, data in rows]), self.centres).tolist()
+                    self.found += [(self.numbers[one], row[0]) for one, row in zip(nearest, rows, strict=True)]
                     self.after = rows[-1][0]
                     return True
                 self.found.sort(reverse=True)  # they are taken from the end
                 self.moving = True
-            some = self.found[-_SORTED_AT_ONCE:]
-            del self.found[-_SORTED_AT_ONCE:]
-            some.reverse()
-            cells, ids = [cell for cell, _ in some], [vector_id for _, vector_id in some]
-            cursor.execute(_MOVE, {**values, "ids": ids, "cells": cells})
+            cell, ids = self._next_cell()
+            cursor.execute(_MOVE, {**values, "ids": ids, "cell": cell})
         return bool(self.found)
+
+    def _next_cell(self) -> tuple[int, list[UUID]]:
+        cell, ids = self.found[-1][0], []
+        while self.found and self.found[-1][0] == cell and len(ids) < _SORTED_AT_ONCE:
+            ids.append(self.found.pop()[1])
+        return cell, ids
 
 
 def sort_into_cells(*, model: UUID) -> int:
@@ -196,5 +207,17 @@ def _values(model: UUID) -> dict[str, Any]:
     return {"creator": require_creator(), "model": model, "first": numbers[0], "count": _SORTED_AT_ONCE}
 
 
+def _matrix(packed: list[bytes]) -> Matrix:
+    """Vectors as `halfvec_send` writes them: how many numbers, two bytes that mean nothing, and the numbers."""
+    return np.array([np.frombuffer(data, dtype=">f2", offset=4) for data in packed], dtype=np.float32)
+
+
+def _nearest(vectors: Matrix, centres: Matrix) -> Any:
+    """Which of the centres is nearest to each vector."""
+    starts = range(0, len(vectors), _COMPARED_AT_ONCE)
+    parts = [vectors[start : start + _COMPARED_AT_ONCE] for start in starts]
+    return np.concatenate([np.argmax(part @ centres.T, axis=1) for part in parts])
+
+
 def _centres(rows: int) -> int:
-    return max(1, round(math.sqrt(rows)))
+    return max(1, round(2 * math.sqrt(rows)))

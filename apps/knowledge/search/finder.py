@@ -7,9 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from pgvector import HalfVector
 
-from apps.knowledge.embedding import Vectors
+from apps.knowledge.embedding import Vectors, vector_text
 from apps.knowledge.errors import SearchInterrupted
 from apps.knowledge.search import legs, ranking, statements
 from apps.knowledge.search.index import CONFIGURATION_NAMES
@@ -27,8 +26,10 @@ PASSAGES_A_DOCUMENT = 5
 # Without a word in common, a passage must be at least this near. Measured on Cranfield: 99 of 100 unrelated pairs lie
 # below 0.18, and 93 of 100 relevant ones above this.
 NEAR_ENOUGH = 0.2
-# Every vector is looked at where there are no more; of the others so many, in the nearest cells.
-EXACT_ROWS, BUDGET_ROWS = 20_000, 30_000
+# Every vector is looked at where there are no more; else about so many, in the nearest cells.
+EXACT_ROWS, BUDGET_ROWS = 20_000, 20_000
+# Where there are no more passages, one message says how near each of them is.
+ALL_ROWS = 4000
 # Passages looked at for a phrase at a time.
 _PHRASE_ROWS = 1000
 # How often a search begins anew when what it reads changes under it.
@@ -151,7 +152,7 @@ class _Search:
             "until": question.until,
             "instead": question.instead,
             "model": question.model,
-            "vector": HalfVector(question.vector).to_text(),
+            "vector": vector_text(question.vector),
             "lexemes": understood.lexemes,
             "candidates": CANDIDATES * (PASSAGES_A_DOCUMENT if question.by_document or understood.excluded else 1),
         }
@@ -164,7 +165,8 @@ class _Search:
             return Found([])
         cells = passages > EXACT_ROWS and cell_model == self.question.model and self.question.instead is None
         # A phrase says which passages are in question, so these are measured and no others.
-        sql = statements.candidates(self.question.where, near=not self.understood.required, cells=cells)
+        near, self.all_near = not self.understood.required, passages <= ALL_ROWS and not cells
+        sql = statements.candidates(self.question.where, near=near, cells=cells, every=self.all_near)
         self.values["budget"] = BUDGET_ROWS * (1 if self.question.where == statements.EVERYWHERE else 2)
         (rows,) = yield [(sql, self.values)]
         found = legs.read_candidates(rows, self.understood)
@@ -172,7 +174,7 @@ class _Search:
             raise _Moved  # they are being made anew
         lexical, near = yield from self._allowed(found)
         numbers = np.union1d(lexical.numbers, near.numbers)
-        vector = yield from self._nearness(found, numbers, near)
+        vector = yield from self._nearness(found, numbers)
         ranked = legs.rank(
             numbers,
             found.words[numbers],
@@ -193,10 +195,11 @@ class _Search:
             allowed &= found.holding(phrase)
         if any(len(phrase.groups) > 1 for phrase in self.understood.required):
             allowed = yield from self._with_phrases(found, allowed)
-        near = found.near.only(allowed[found.near.numbers])
+        near = found.near.allowed(allowed)
         if not self.question.by_document:
-            return found.lexical(allowed, CANDIDATES), near.first(CANDIDATES)
-        return found.lexical_by_version(allowed, CANDIDATES), near.best_of_each(found.places).first(CANDIDATES)
+            return found.lexical(allowed, CANDIDATES), Leg.best(near.numbers, near.scores, CANDIDATES)
+        leaders = Leg.sorted(near.numbers, near.scores).best_of_each(found.places)
+        return found.lexical_by_version(allowed, CANDIDATES), leaders.first(CANDIDATES)
 
     def _with_phrases(self, found: Candidates, allowed: Mask) -> Steps[Mask]:
         """The best passages that hold each phrase word for word: looked at best first, until there are enough."""
@@ -224,12 +227,13 @@ class _Search:
             raise _Moved
         return _numbers(found, rows)
 
-    def _nearness(self, found: Candidates, numbers: Integers, near: Leg) -> Steps[Floats]:
+    def _nearness(self, found: Candidates, numbers: Integers) -> Steps[Floats]:
         """How near each passage is."""
-        vector = np.full(len(numbers), -np.inf)
-        vector[np.searchsorted(numbers, near.numbers)] = near.scores
+        of_all = np.full(found.places.count, -np.inf)
+        of_all[found.near.numbers] = found.near.scores
+        vector = of_all[numbers]
         unknown = numbers[np.isneginf(vector)]
-        if len(unknown):
+        if len(unknown) and (self.understood.required or not self.all_near):
             values = {**self._named(found, unknown), "model": self.question.model, "vector": self.values["vector"]}
             (rows,) = yield [(statements.NEARNESS, values)]
             vector[np.searchsorted(numbers, _numbers(found, rows))] = [row[2] for row in rows]
@@ -249,31 +253,26 @@ class _Search:
 
     def _answer(self, found: Candidates, ranked: Ranked, lexical: Leg, near: Leg) -> Steps[Found]:
         """Load the best passages, and let the very best vouch for each other."""
-        limit, places = self.question.limit, found.places
-        first = ranked.numbers[: ranking.SMOOTHED]
-        likely = legs.at_most(ranked, places, self.question.most_of_a_document).numbers[: limit + _SPARE]
-        both = (lexical.first(limit).numbers, near.first(limit).numbers) if self.question.explain else ()
-        wanted = np.unique(np.concatenate([first, likely, *both]))
+        limit, most, places = self.question.limit, self.question.most_of_a_document, found.places
+        first = ranked.numbers[: ranking.SMOOTHED].tolist()
+        likely = ranked.numbers[legs.at_most(ranked, places, most, limit + _SPARE)].tolist()
+        both = [*lexical.numbers[:limit].tolist(), *near.numbers[:limit].tolist()] if self.question.explain else []
+        wanted = np.array(list(dict.fromkeys([*first, *likely, *both])), dtype=np.int64)
         if not len(wanted):
             return Found([])
-        firsts = self._named(found, first)
         values = {
             **self._named(found, wanted),
-            "first_ordinals": firsts["ordinals"],
-            "first_positions": firsts["positions"],
+            "first": [place < len(first) for place in range(len(wanted))],
             "model": self.question.model,
         }
-        loaded, vectors = yield [(statements.PASSAGES, values), (statements.VECTORS, values)]
+        (loaded,) = yield [(statements.PASSAGES, values)]
         if len(loaded) < len(wanted):
             yield from self._require_unmoved(found, wanted)
-        passages = dict(zip(_numbers(found, loaded).tolist(), (row[1:] for row in loaded), strict=True))
-        smooth = _smoothed(ranked, dict(zip(_numbers(found, vectors).tolist(), vectors, strict=True)))
-        answer = legs.at_most(smooth, places, self.question.most_of_a_document)
-        hits = [
-            _hit(passages[number], answer, place)
-            for place, number in enumerate(answer.numbers.tolist())
-            if number in passages
-        ][:limit]
+        numbers = _numbers(found, loaded).tolist()
+        passages = dict(zip(numbers, (row[1:-1] for row in loaded), strict=True))
+        smooth = _smoothed(ranked, {number: row[-1] for number, row in zip(numbers, loaded, strict=True) if row[-1]})
+        answer = [(place, int(smooth.numbers[place])) for place in legs.at_most(smooth, places, most, limit + _SPARE)]
+        hits = [_hit(passages[number], smooth, place) for place, number in answer if number in passages][:limit]
         if not self.question.explain:
             return Found(hits)
         return Found(hits, _explained(lexical.first(limit), passages), _explained(near.first(limit), passages))
@@ -288,14 +287,12 @@ def _numbers(found: Candidates, rows: Rows) -> Integers:
     return found.places.numbers([row[0] for row in rows], [row[1] for row in rows])
 
 
-def _smoothed(ranked: Ranked, vectors: dict[int, Any]) -> Ranked:
+def _smoothed(ranked: Ranked, vectors: dict[int, bytes]) -> Ranked:
     first = ranked.numbers[: ranking.SMOOTHED].tolist()
-    size = max((len(row[2]) for row in vectors.values()), default=4) // 2 - 2
-    table = np.zeros((len(first), size), dtype=np.float32)
-    for place, number in enumerate(first):
-        if number in vectors:
-            # As `halfvec_send` writes it: how many numbers, two bytes that mean nothing, and the numbers.
-            table[place] = np.frombuffer(vectors[number][2], dtype=">f2", offset=4)
+    # As `halfvec_send` writes it: how many numbers, two bytes that mean nothing, and the numbers. No vector: zeros.
+    size = max(map(len, vectors.values()), default=4)
+    packed = b"".join([vectors.get(number) or bytes(size) for number in first])
+    table = np.frombuffer(packed, dtype=">f2").reshape(len(first), size // 2)[:, 2:].astype(np.float32)
     nearness = (table @ table.T).astype(np.float64)
     np.fill_diagonal(nearness, 0.0)
     scores = ranking.smooth(ranked.scores, nearness)

@@ -1,5 +1,6 @@
 """What both ways of looking think of passages: scores over arrays, by the numbers that `Places` gives to passages."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ _NEAR = np.dtype([("ordinal", ">u4"), ("position", ">u4"), ("score", ">f4")])
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Some passages and what one way of looking thinks of them, best first."""
+    """Some passages and what one way of looking thinks of them, best first unless it is said otherwise."""
 
     numbers: Integers
     scores: Floats
@@ -43,8 +44,9 @@ class Leg:
         """The best `count`."""
         return Leg(self.numbers[:count], self.scores[:count])
 
-    def only(self, kept: Mask) -> "Leg":
-        """Some of them, in the same order."""
+    def allowed(self, allowed: Mask) -> "Leg":
+        """Those that are allowed, by their numbers, in the same order."""
+        kept = allowed[self.numbers]
         return Leg(self.numbers[kept], self.scores[kept])
 
     def best_of_each(self, places: Places) -> "Leg":
@@ -55,12 +57,12 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What one statement has found: `words` scores every passage looked at, `near` the nearest ones."""
+    """What one statement has found: `words` scores every passage looked at, `near` the nearest ones, in any order."""
 
     places: Places
     words: Floats
     near: Leg
-    # By its name: whose vectors are sorted into cells.
+    # By its name: whose vectors are sorted into cells, where that was asked for.
     cell_model: str | None
     holders: dict[str, Holders]
 
@@ -111,7 +113,7 @@ def read_candidates(rows: Rows, question: Understood) -> Candidates:
             one.frequencies, one.lengths, holders=len(one.numbers), count=int(count), average_length=average
         )
         scores[one.numbers] += gain  # each passage is there once
-    cell_model = next(name for kind, name, *_ in rows if kind == "cells")
+    cell_model = next((name for kind, name, *_ in rows if kind == "cells"), None)
     return Candidates(places, scores, _near(data.get("near"), places), cell_model, holders)
 
 
@@ -119,7 +121,7 @@ def _near(data: bytes | None, places: Places) -> Leg:
     found = np.frombuffer(data or b"", dtype=_NEAR)
     numbers = places.numbers(found["ordinal"], found["position"])
     kept = numbers >= 0
-    return Leg.sorted(numbers[kept], found["score"][kept].astype(np.float64))
+    return Leg(numbers[kept], found["score"][kept].astype(np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,14 @@ def rank(
     return ranked.reordered(np.lexsort((numbers, -own, -scores)), scores)
 
 
-def at_most(ranked: Ranked, places: Places, most: int) -> Ranked:
-    """Without the passages that as many as `most` of their version come before."""
-    versions = places.versions(ranked.numbers)
-    # The how-manieth of its version each is: versions side by side, in the order in which they came.
-    order = np.argsort(versions, kind="stable")
-    _, starts, counts = np.unique(versions[order], return_index=True, return_counts=True)
-    turn = np.empty(len(versions), dtype=np.int64)
-    turn[order] = np.arange(len(versions)) - np.repeat(starts, counts)
-    kept = np.flatnonzero(turn < most)
-    return ranked.reordered(kept, ranked.scores)
+def at_most(ranked: Ranked, places: Places, most: int, count: int) -> list[int]:
+    """Where the first `count` passages stand, without those that as many as `most` of their version come before."""
+    of_version: Counter[int] = Counter()
+    kept: list[int] = []
+    for place, version in enumerate(places.versions(ranked.numbers).tolist()):
+        if of_version[version] < most:
+            of_version[version] += 1
+            kept.append(place)
+            if len(kept) == count:
+                break
+    return kept

@@ -40,20 +40,24 @@ SELECT 'live'::text AS kind, NULL::text AS name,
 UNION ALL
 SELECT 'posting', lexeme, string_agg(data, ''), NULL, NULL
   FROM knowledge_posting WHERE creator_id = %(creator)s AND lexeme = ANY(%(lexemes)s::text[]) GROUP BY lexeme
+"""
+_SORTED = """
 UNION ALL
 SELECT 'cells', (SELECT cell_model::text FROM knowledge_searchindex WHERE creator_id = %(creator)s), NULL, NULL, NULL
 """
 _NEAREST = """
 UNION ALL
-SELECT 'near', NULL, string_agg(int4send(v.ordinal::int) || int4send(n.position::int) || float4send(n.score), ''),
-       NULL, NULL
-  FROM (SELECT x.version_id, x.position, -(x.embedding <#> %(vector)s::halfvec)::float4 AS score
+SELECT 'near', NULL,
+       string_agg(int4send(v.ordinal::int) || int4send(n.position::int) || float4send(-n.away::float4), ''), NULL, NULL
+  FROM (SELECT x.version_id, x.position, x.embedding <#> %(vector)s::halfvec AS away
           FROM knowledge_vector x
-         WHERE x.creator_id = %(creator)s AND x.model = %(model)s AND {among}
-         ORDER BY x.embedding <#> %(vector)s::halfvec LIMIT %(candidates)s) n
+         WHERE x.creator_id = %(creator)s AND x.model = %(model)s AND {among} {nearest}) n
   JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.id = n.version_id
  WHERE v.ordinal IS NOT NULL
 """
+_FIRST = "ORDER BY away LIMIT %(candidates)s"
+# Version after version would be read else, those that answer no more among them.
+_EVERY = "OFFSET 0"
 # All of them, those of the nearest cells, those of some versions, and those of some versions in the nearest cells.
 _ALL = "x.live AND NOT x.hidden"
 # A vector may be stored in a cell that is gone by the time it is there: numbers below all that there are.
@@ -67,8 +71,11 @@ _VERSIONS = "NOT x.hidden AND x.version_id = ANY(ARRAY(SELECT v.id FROM {where})
 _VERSIONS_IN_CELLS = f"{_CELLS} AND x.version_id IN (SELECT v.id FROM {{where}})"
 
 
-def candidates(where: str, *, near: bool, cells: bool) -> str:
-    """The statement of both legs; without `near` of the words alone, with `cells` not of every vector."""
+def candidates(where: str, *, near: bool, cells: bool, every: bool = False) -> str:
+    """The statement of both legs; without `near` of the words alone, with `cells` not of every vector.
+
+    With `every` it says how near each passage is, and not only the nearest.
+    """
     sql = _CANDIDATES.format(where=where)
     if not near:
         return sql
@@ -81,40 +88,42 @@ def candidates(where: str, *, near: bool, cells: bool) -> str:
     else:
         # Two parts, for what answers lies in an index of its own.
         among = f"({_ALL} OR x.version_id = %(instead)s AND NOT x.hidden)"
-    return sql + _NEAREST.format(among=among)
+    return sql + _NEAREST.format(among=among, nearest=_EVERY if every else _FIRST) + (_SORTED if cells else "")
 
 
-# ---- What is known of passages, named by the ordinal of their version and their position in it.
+# ---- What is known of passages, named by the ordinal of their version and their position in it. Each is looked up by
+# itself (OFFSET 0): Postgres believes that a version has one passage, and would read all of it to find one.
 
-_NAMED = """
+NEARNESS = """
+SELECT w.ordinal, w.position, p.score
   FROM unnest(%(ordinals)s::int[], %(positions)s::int[]) AS w(ordinal, position)
-  JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal
+  JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal,
+       LATERAL (SELECT -(x.embedding <#> %(vector)s::halfvec) AS score
+                  FROM knowledge_vector x
+                 WHERE x.creator_id = %(creator)s AND x.version_id = v.id AND x.model = %(model)s
+                   AND x.position = w.position OFFSET 0) p
 """
-NEARNESS = f"""
-SELECT w.ordinal, w.position, -(x.embedding <#> %(vector)s::halfvec) {_NAMED}
-  JOIN knowledge_vector x ON x.creator_id = %(creator)s AND x.version_id = v.id AND x.model = %(model)s
-   AND x.position = w.position
-"""
-VECTORS = f"""
-SELECT w.ordinal, w.position, halfvec_send(x.embedding) {
-    _NAMED.replace("(ordinals)", "(first_ordinals)").replace("(positions)", "(first_positions)")
-}
-  JOIN knowledge_vector x ON x.creator_id = %(creator)s AND x.version_id = v.id AND x.model = %(model)s
-   AND x.position = w.position
-"""
-PASSAGES = f"""
-SELECT w.ordinal, w.position, c.id, c.document_id, c.version_id, d.title, c.text, c.page, c.heading, c.seconds,
-       v.media_type {_NAMED}
-  JOIN knowledge_chunk c ON c.creator_id = %(creator)s AND c.version_id = v.id AND c.position = w.position
-  JOIN knowledge_document d ON d.creator_id = %(creator)s AND d.id = c.document_id
- WHERE NOT c.hidden
+# With the vectors of those that are `first`.
+PASSAGES = """
+SELECT w.ordinal, w.position, p.id, v.document_id, v.id, p.title, p.text, p.page, p.heading, p.seconds, v.media_type,
+       p.vector
+  FROM unnest(%(ordinals)s::int[], %(positions)s::int[], %(first)s::bool[]) AS w(ordinal, position, first)
+  JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal,
+       LATERAL (SELECT c.id, d.title, c.text, c.page, c.heading, c.seconds, halfvec_send(x.embedding) AS vector
+                  FROM knowledge_chunk c
+                  JOIN knowledge_document d ON d.creator_id = %(creator)s AND d.id = v.document_id
+                  LEFT JOIN knowledge_vector x ON w.first AND x.creator_id = %(creator)s AND x.version_id = v.id
+                   AND x.model = %(model)s AND x.position = w.position
+                 WHERE c.creator_id = %(creator)s AND c.version_id = v.id AND c.position = w.position
+                   AND NOT c.hidden OFFSET 0) p
 """
 # Which of them hold a phrase, cut as each language of the creator's passages would cut it.
 HOLD_PHRASE = """
 SELECT w.ordinal, w.position
   FROM unnest(%(ordinals)s::int[], %(positions)s::int[]) AS w(ordinal, position)
-  JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal
-  JOIN knowledge_chunk c ON c.creator_id = %(creator)s AND c.version_id = v.id AND c.position = w.position
+  JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal,
+       LATERAL (SELECT c.lexemes FROM knowledge_chunk c
+                 WHERE c.creator_id = %(creator)s AND c.version_id = v.id AND c.position = w.position OFFSET 0) c
  WHERE c.lexemes @@ phraseto_tsquery(coalesce(%(configurations)s::jsonb ->> v.language, 'simple')::regconfig,
                                      %(phrase)s)
 """

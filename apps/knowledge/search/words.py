@@ -44,20 +44,21 @@ SELECT t.place::int, l.lexeme, bool_or(p.found)
  WHERE s.creator_id = %(creator)s
  GROUP BY t.place, l.lexeme ORDER BY t.place, l.lexeme
 """
-# How many entries the index has for each word, which is about how many passages have it; the first of them; and the
-# versions that answer. What only versions have that are gone is no word any more, though it is not swept yet.
+# The lexemes of each word; how many entries the index has for them, which is about how many passages have it; and the
+# first of these. What only versions have that are gone is no word any more, though it is not swept yet.
 _WEIGHTS = """
-SELECT t.place::int, x.entries, x.first
+SELECT t.place::int, l.lexemes, x.entries, x.first
   FROM knowledge_searchindex s,
        unnest(%(words)s::text[]) WITH ORDINALITY AS t(word, place),
+       LATERAL (SELECT array_agg(DISTINCT e.lexeme) AS lexemes
+                  FROM (SELECT DISTINCT coalesce(%(configurations)s::jsonb ->> u.language, 'simple') AS name
+                          FROM unnest(s.languages) AS u(language)) c,
+                       unnest(tsvector_to_array(to_tsvector(c.name::regconfig, t.word))) AS e(lexeme)) l,
        LATERAL (SELECT (coalesce(sum(octet_length(o.data)), 0) / 12)::int AS entries,
                        string_agg(o.data, '') FILTER (WHERE o.place <= 16) AS first
                   FROM (SELECT p.data, row_number() OVER () AS place
-                          FROM (SELECT DISTINCT coalesce(%(configurations)s::jsonb ->> u.language, 'simple') AS name
-                                  FROM unnest(s.languages) AS u(language)) c,
-                               unnest(tsvector_to_array(to_tsvector(c.name::regconfig, t.word))) AS l(lexeme),
-                               knowledge_posting p
-                         WHERE p.creator_id = %(creator)s AND p.lexeme = l.lexeme) o) x
+                          FROM knowledge_posting p
+                         WHERE p.creator_id = %(creator)s AND p.lexeme = ANY(l.lexemes)) o) x
  WHERE s.creator_id = %(creator)s
 """
 # Which model answers for the creator, whose vectors are in cells, and how many passages there are to look at: what the
@@ -76,12 +77,16 @@ _COMPLETIONS = """
 SELECT text FROM knowledge_word
  WHERE creator_id = %(creator)s AND text >= %(from_{n})s AND text < %(to_{n})s ORDER BY text LIMIT 200
 """
+# Words that may be near one which begins no other.
 _ALIKE = """
-SELECT text FROM knowledge_word
- WHERE creator_id = %(creator)s AND text >= %(first_{n})s AND text < %(last_{n})s
-   AND length(text) BETWEEN %(shortest_{n})s AND %(longest_{n})s
-UNION ALL
-SELECT text FROM knowledge_word WHERE creator_id = %(creator)s AND text = ANY(%(variants_{n})s::text[])
+SELECT a.text
+  FROM (SELECT text FROM knowledge_word
+         WHERE creator_id = %(creator)s AND text >= %(first_{n})s AND text < %(last_{n})s
+           AND length(text) BETWEEN %(shortest_{n})s AND %(longest_{n})s
+        UNION ALL
+        SELECT text FROM knowledge_word WHERE creator_id = %(creator)s AND text = ANY(%(variants_{n})s::text[])) a
+ WHERE NOT EXISTS (SELECT 1 FROM knowledge_word
+                    WHERE creator_id = %(creator)s AND text >= %(from_{n})s AND text < %(to_{n})s)
 """
 
 
@@ -157,9 +162,8 @@ def complete(text: str, limit: int) -> Steps[list[str]]:
     (rows,) = yield [(_COMPLETIONS.format(n=0), _range(core, 0))]
     found = [word for (word,) in rows]
     weighed = yield from _weigh(found)
-    best = sorted((word for word in found if weighed.get(word)), key=lambda word: (-weighed[word], word))
     lead = f"{before} " if before else ""
-    return [f"{lead}{word}" for word in best[:limit]]
+    return [f"{lead}{word}" for word in _heaviest(found, weighed)[:limit]]
 
 
 def _core(word: str) -> str:
@@ -170,12 +174,6 @@ def _core(word: str) -> str:
 
 def _split(parts: Iterable[str]) -> list[str]:
     return [word for part in parts for word in part.split()]
-
-
-def _look_up(words: Iterable[_Word]) -> Steps[None]:
-    asked = list(words)
-    (rows,) = yield [_lexemes(asked)]
-    _note(asked, rows)
 
 
 def _lexemes(words: Iterable[_Word]) -> tuple[str, dict[str, Any]]:
@@ -194,37 +192,47 @@ def _take_for_others(words: Sequence[_Word]) -> Steps[None]:
     completed = [word for word in words if len(word.core) >= SHORTEST_PREFIX]
     if not completed:
         return
-    statements = [(_COMPLETIONS.format(n=n), _range(word.core, n)) for n, word in enumerate(completed)]
-    candidates = {}
-    for word, rows in zip(completed, (yield statements), strict=True):
-        candidates[word.text] = [text for (text,) in rows]
-    misspelt = [word for word in completed if not candidates[word.text] and len(word.core) >= SHORTEST_TYPO]
-    if misspelt:
-        found = yield [(_ALIKE.format(n=n), _neighbourhood(word.core, n)) for n, word in enumerate(misspelt)]
-        for word, rows in zip(misspelt, found, strict=True):
+    begun = [(_COMPLETIONS.format(n=n), _range(word.core, n)) for n, word in enumerate(completed)]
+    doubtful = [(n, word) for n, word in enumerate(completed) if len(word.core) >= SHORTEST_TYPO]
+    found = yield begun + [(_ALIKE.format(n=n), _neighbourhood(word.core, n)) for n, word in doubtful]
+    candidates = {word.text: [text for (text,) in rows] for word, rows in zip(completed, found, strict=False)}
+    misspelt = []
+    for (_, word), rows in zip(doubtful, found[len(begun) :], strict=True):
+        if not candidates[word.text]:
+            misspelt.append(word)
             candidates[word.text] = _nearest(word.core, rows)
-    every = sorted({text for texts in candidates.values() for text in texts})
-    weighed = yield from _weigh(every)
-    fresh: dict[str, _Word] = {}
+    weighed = yield from _weigh(sorted({text for texts in candidates.values() for text in texts}))
     for word in completed:
-        found_words = [text for text in candidates[word.text] if weighed.get(text)]
-        best = sorted(found_words, key=lambda text: (-weighed[text], text))
+        best = _heaviest(candidates[word.text], weighed)
         word.instead = best[: 1 if word in misspelt else COMPLETIONS]
-        fresh.update({text: _Word(text, text) for text in word.instead})
-    yield from _look_up(fresh.values())
-    for word in completed:
         if word.instead:
-            word.lexemes = sorted({lexeme for text in word.instead for lexeme in fresh[text].lexemes})
+            word.lexemes = sorted({lexeme for text in word.instead for lexeme in weighed[text].lexemes})
 
 
-def _weigh(words: Sequence[str]) -> Steps[dict[str, int]]:
-    """About how many passages have each word; none that only passages have which answer no more."""
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """A word that passages have, about so many."""
+
+    lexemes: list[str]
+    passages: int
+
+
+def _weigh(words: Sequence[str]) -> Steps[dict[str, _Weighed]]:
+    """The words that passages have; without those that only passages have which answer no more."""
     if not words:
         return {}
     rows, ((live,),) = yield [(_WEIGHTS, _values(words)), (_LIVE, {"creator": require_creator()})]
     places = Places.of(live)
-    alive = {place: weight for place, weight, first in rows if first and len(Holders.of(first, places).numbers)}
-    return {words[place - 1]: weight for place, weight in alive.items()}
+    return {
+        words[place - 1]: _Weighed(lexemes, entries)
+        for place, lexemes, entries, first in rows
+        if first and len(Holders.of(first, places).numbers)
+    }
+
+
+def _heaviest(words: Iterable[str], weighed: dict[str, _Weighed]) -> list[str]:
+    """Those that passages have, the most frequent first."""
+    return sorted((word for word in words if word in weighed), key=lambda word: (-weighed[word].passages, word))
 
 
 def _values(words: Sequence[str]) -> dict[str, Any]:
@@ -242,7 +250,7 @@ def _neighbourhood(core: str, number: int) -> dict[str, Any]:
     variants = {letter + rest for letter in _LETTERS} | {letter + core for letter in _LETTERS}
     variants |= {rest, core[1] + core[0] + core[2:]}
     return {
-        "creator": require_creator(),
+        **_range(core, number),
         f"first_{number}": core[0],
         f"last_{number}": core[0] + _LAST,
         f"shortest_{number}": len(core) - away,

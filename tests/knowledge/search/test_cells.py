@@ -57,8 +57,22 @@ def test_each_vector_is_in_the_cell_whose_centre_is_nearest(alice, library):
             closest = np.argmax(centres @ np.array(vector.embedding, dtype=np.float32))
             assert vector.cell == made[closest].number
             members[vector.cell] += 1
-    assert len(made) == 6
+    assert len(made) == 13
     assert {cell.number: cell.size for cell in made} == members
+
+
+@pytest.mark.parametrize("how", [{}, {"group": "document"}, {"from": "2020-01-01"}])
+def test_a_small_library_is_answered_as_a_larger_one_would_be(ask, alice, library, monkeypatch, how):
+    """Whether it is said at once how near all passages are, or asked for those that only the words have found."""
+    monkeypatch.setattr(finder, "CANDIDATES", 3)
+    asked = [f"{one} {other}" for one in library for other in library]
+    before = [ask(alice, text, **how) for text in asked]
+
+    monkeypatch.setattr(finder, "ALL_ROWS", 0)
+    after = [ask(alice, text, **how) for text in asked]
+
+    assert [answer["results"] for answer in after] == [answer["results"] for answer in before]
+    assert all(answer["results"] for answer in before)
 
 
 def test_what_is_found_in_the_nearest_cells_is_what_is_found_everywhere(ask, alice, library, monkeypatch):
@@ -102,7 +116,7 @@ def test_narrowed_to_what_is_large_the_cells_are_looked_at(ask, alice, library, 
 
     hits = ask(alice, library[1], **{"from": "2020-01-01"})["results"]
 
-    assert seen == [(statements.NARROWED, {"near": True, "cells": True})]
+    assert seen == [(statements.NARROWED, {"near": True, "cells": True, "every": False})]
     assert "cats" in hits[0]["text"]
 
 
@@ -206,8 +220,8 @@ def test_centres_are_where_the_vectors_are():
 
     centres = find_centres(Sample(vectors, 400))
 
-    assert centres.shape == (20, 8)
-    assert np.linalg.norm(centres, axis=1) == pytest.approx(np.ones(20), abs=1e-5)
+    assert centres.shape == (40, 8)
+    assert np.linalg.norm(centres, axis=1) == pytest.approx(np.ones(40), abs=1e-5)
     assert (vectors @ centres.T).max(axis=1).mean() > 0.95
     assert np.array_equal(centres, find_centres(Sample(vectors, 400)))
 

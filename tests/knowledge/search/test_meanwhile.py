@@ -5,6 +5,7 @@ from itertools import count
 import pytest
 
 from apps.knowledge.hashes import embedder_hash
+from apps.knowledge.search import finder
 from apps.knowledge.search.finder import Question, find_passages
 from apps.knowledge.search.words import understand
 from apps.knowledge.services import corrections
@@ -14,6 +15,11 @@ from shared.tenancy.scope import creator_scope
 pytestmark = pytest.mark.django_db
 
 QUESTIONS = ["morning", '"good morning"', 'morning -"good evening"', '"good morning" -sofas']
+
+
+@pytest.fixture(autouse=True, params=[0, finder.ALL_ROWS], ids=["asked for the rest", "told how near all are"])
+def all_rows(request, monkeypatch):
+    monkeypatch.setattr(finder, "ALL_ROWS", request.param)
 
 
 @pytest.fixture
