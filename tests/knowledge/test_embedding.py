@@ -149,7 +149,7 @@ async def test_another_number_of_dimensions_is_another_model():
     names = {endpoint(vectors_for, dimensions=one)[0].name for one in (DIMENSIONS, 512, 1024)}
 
     assert len(names) == 3
-    assert f"https://ai.example.com/v1/embeddings small, {DIMENSIONS} dimensions" not in names
+    assert f"https://ai.example.com/v1/embeddings small ({DIMENSIONS})" not in names
 
 
 async def test_an_endpoint_without_a_key_sends_none():

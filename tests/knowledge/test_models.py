@@ -61,7 +61,7 @@ def test_the_configuration_names_the_next_model(monkeypatch):
     primary, following = embedding.available_embedders()
 
     assert (primary.name, primary.dimensions) == ("words", embedding.DIMENSIONS)
-    assert following.name == "https://ai.example.com/v1/embeddings multilingual, 1024 dimensions"
+    assert following.name == "https://ai.example.com/v1/embeddings multilingual (1024)"
     assert following.dimensions == 1024
     assert following._headers == {"Authorization": "Bearer secret"}
 

@@ -42,7 +42,7 @@ class EndpointEmbedder:
         self.model = model
         self.dimensions = dimensions
         # The usual number goes without saying: vectors were made before there were others.
-        self.name = f"{self.url} {model}" + ("" if dimensions == DIMENSIONS else f", {dimensions} dimensions")
+        self.name = f"{self.url} {model}" + ("" if dimensions == DIMENSIONS else f" ({dimensions})")
         self._length: dict[str, Any] = {"dimensions": dimensions}
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._transport = transport
