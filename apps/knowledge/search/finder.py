@@ -163,10 +163,12 @@ class _Search:
         cell_model, passages = standing
         if not passages:
             return Found([])
-        cells = passages > EXACT_ROWS and cell_model == self.question.model and self.question.instead is None
         # A phrase says which passages are in question, so these are measured and no others.
-        near, self.all_near = not self.understood.required, passages <= ALL_ROWS and not cells
-        sql = statements.candidates(self.question.where, near=near, cells=cells, every=self.all_near)
+        by_meaning = not self.understood.required
+        sorted_ones = cell_model == self.question.model and self.question.instead is None
+        cells = by_meaning and sorted_ones and passages > EXACT_ROWS
+        self.all_near = by_meaning and not cells and passages <= ALL_ROWS
+        sql = statements.candidates(self.question.where, near=by_meaning, cells=cells, every=self.all_near)
         self.values["budget"] = BUDGET_ROWS * (1 if self.question.where == statements.EVERYWHERE else 2)
         (rows,) = yield [(sql, self.values)]
         found = legs.read_candidates(rows, self.understood)
@@ -233,7 +235,7 @@ class _Search:
         of_all[found.near.numbers] = found.near.scores
         vector = of_all[numbers]
         unknown = numbers[np.isneginf(vector)]
-        if len(unknown) and (self.understood.required or not self.all_near):
+        if len(unknown) and not self.all_near:
             values = {**self._named(found, unknown), "model": self.question.model, "vector": self.values["vector"]}
             (rows,) = yield [(statements.NEARNESS, values)]
             vector[np.searchsorted(numbers, _numbers(found, rows))] = [row[2] for row in rows]

@@ -120,6 +120,14 @@ def test_narrowed_to_what_is_large_the_cells_are_looked_at(ask, alice, library, 
     assert "cats" in hits[0]["text"]
 
 
+def test_a_phrase_is_found_whatever_the_cells_are(ask, alice, library):
+    sort(alice)
+
+    hits = ask(alice, f'"{library[2]}" sky', limit=3)["results"]
+
+    assert [library[2] in hit["text"] for hit in hits] == [True] * 3
+
+
 def test_a_passage_that_comes_later_is_found_in_its_cell(ask, alice, library, ready, monkeypatch):
     sort(alice)
     monkeypatch.setattr(finder, "BUDGET_ROWS", 12)
