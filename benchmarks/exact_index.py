@@ -19,7 +19,7 @@ from apps.knowledge.embedding import Vectors
 from apps.knowledge.models import LONGEST_WORD
 from apps.knowledge.search.finder import CANDIDATES, NEAR_ENOUGH, PER_DOCUMENT, Found, Question, find_passages
 from apps.knowledge.search.index import CONFIGURATION_NAMES
-from apps.knowledge.search.postings import ENTRY
+from apps.knowledge.search.postings import ENTRY, PATCH
 from apps.knowledge.search.ranking import K1, B
 from apps.knowledge.search.words import Understood, understand
 from benchmarks.sheets import Asked
@@ -57,14 +57,15 @@ SELECT t.word, l.lexeme
        unnest(tsvector_to_array(to_tsvector(coalesce(%(configurations)s::jsonb ->> u.language, 'simple')::regconfig,
                                             t.word))) AS l(lexeme)
 """
-_COUNTED = "SELECT id::text, ordinal, indexed_passages, indexed_words FROM knowledge_version WHERE live"
+_COUNTED = "SELECT id::text, ordinal, indexed_passages, indexed_words, patches FROM knowledge_version WHERE live"
 _POSTINGS = "SELECT lexeme, data FROM knowledge_posting"
 _VECTORS = """
 SELECT version_id::text, position FROM knowledge_vector WHERE model = %(model)s AND live AND NOT hidden
 """
 _CELLS = """
 SELECT count(*), count(*) FILTER (WHERE x.live AND NOT EXISTS (
-         SELECT FROM knowledge_cell e WHERE e.model = x.model AND e.number = x.cell))
+         SELECT FROM knowledge_cell e WHERE e.model = x.model AND e.number = x.cell)
+         AND x.cell >= coalesce((SELECT min(e.number) FROM knowledge_cell e WHERE e.model = x.model), 0))
   FROM knowledge_searchindex s JOIN knowledge_vector x ON x.model = s.cell_model
  WHERE s.cell_model = %(model)s
 """
@@ -106,13 +107,21 @@ def differences(passages: Mapping[str, Passage], model: UUID) -> Iterator[str]:
     said = sum(row[2] for row in counted), sum(row[3] for row in counted)
     if said != numbers:
         yield f"{numbers} passages and words, the index counts {said}"
+    patches = {row[1]: np.frombuffer(bytes(row[4]), dtype=PATCH).tolist() for row in counted if row[4]}
+    patched = {(ordinal, position): one for ordinal, ones in patches.items() for one, position in ones}
     there = {
-        (lexeme, passage.ordinal, passage.position, count, passage.length)
+        (
+            lexeme,
+            patched.get((passage.ordinal, passage.position), passage.ordinal),
+            passage.position,
+            count,
+            passage.length,
+        )
         for passage in passages.values()
         for lexeme, count in passage.lexemes.items()
         if len(lexeme) <= LONGEST_WORD
     }
-    entries = _entries({row[1] for row in counted})
+    entries = _entries({row[1] for row in counted}, patched)
     twice = [entry for entry, count in entries.items() if count > 1]
     if twice:
         yield f"{len(twice)} postings twice, as {twice[:_SHOWN]}"
@@ -121,7 +130,7 @@ def differences(passages: Mapping[str, Passage], model: UUID) -> Iterator[str]:
     yield from _unequal("vectors that are compared", meant, set(map(tuple, _rows(_VECTORS, model=model))))
     lost = _rows(_CELLS, model=model)[0][1]
     if lost:
-        yield f"{lost} vectors are in cells that are not there"
+        yield f"{lost} vectors are in cells that no search looks at"
 
 
 def cells_are_used(model: UUID) -> bool:
@@ -129,11 +138,14 @@ def cells_are_used(model: UUID) -> bool:
     return bool(_rows(_CELLS, model=model)[0][0])
 
 
-def _entries(ordinals: Collection[int | None]) -> Counter[Any]:
+def _entries(ordinals: Collection[int | None], patched: Mapping[tuple[int, int], int]) -> Counter[Any]:
+    """Those that count: of a passage that is patched, those of its patch."""
+    patches = {(ordinal, position) for (_, position), ordinal in patched.items()}
     found: Counter[Any] = Counter()
     for lexeme, data in _rows(_POSTINGS):
-        entries = np.frombuffer(bytes(data), dtype=ENTRY).tolist()
-        found.update((lexeme, *entry) for entry in entries if entry[0] in ordinals)
+        for entry in np.frombuffer(bytes(data), dtype=ENTRY).tolist():
+            if entry[:2] in patches or (entry[0] in ordinals and entry[:2] not in patched):
+                found[lexeme, *entry] += 1
     return found
 
 

@@ -51,10 +51,10 @@ SELECT %(creator)s, document, title, 'session-' || number || '.txt', 'text/plain
 """
 _VERSIONS = """
 INSERT INTO knowledge_version (creator_id, id, document_id, number, origin, filename, media_type, bytes, content_sha256,
-    storage_path, language, status, turn, chunk_count, keeps_passages, live, ordinal, indexed_span, indexed_passages,
-    indexed_words, failure_code, created_at, finished_at)
+    storage_path, language, status, turn, chunk_count, keeps_passages, live, ordinal, patches, indexed_span,
+    indexed_passages, indexed_words, failure_code, created_at, finished_at)
 SELECT %(creator)s, d.version, d.document, 1, 'upload', 'session-' || d.number || '.txt', 'text/plain', 70000, '', '',
-       'en', 'ready', 0, %(passages)s, true, true, d.number, c.span, c.passages, c.words, '', now(), now()
+       'en', 'ready', 0, %(passages)s, true, true, d.number, '', c.span, c.passages, c.words, '', now(), now()
   FROM made_document d
   JOIN (SELECT version_id, max(position) + 1 AS span, count(*) AS passages, sum(lexeme_count) AS words
           FROM knowledge_chunk WHERE creator_id = %(creator)s GROUP BY version_id) c ON c.version_id = d.version

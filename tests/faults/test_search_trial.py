@@ -87,8 +87,8 @@ HARMS = {
         "vectors that are compared",
         f"UPDATE knowledge_chunk SET hidden = true WHERE id IN ({PASSAGE})",
     ),
-    "vectors are in cells that are not there": (
-        "3 vectors are in cells that are not there",
+    "vectors are in cells that no search looks at": (
+        "3 vectors are in cells that no search looks at",
         """UPDATE knowledge_searchindex SET cell_model = (SELECT model FROM knowledge_vector LIMIT 1)
             WHERE creator_id = %(creator)s""",
     ),

@@ -110,6 +110,9 @@ class Version(BaseTenantModel):
     keeps_passages = models.BooleanField(default=False, help_text="It has answered, and could at once do so again.")
     live = models.BooleanField(default=False, help_text="It answers: its document's `live_version` is its number.")
     ordinal = models.PositiveIntegerField(null=True, editable=False, help_text="Its number in the postings of words.")
+    patches = models.BinaryField(
+        default=b"", editable=False, help_text="Passages that are indexed anew since: see `search.postings.PATCH`."
+    )
     indexed_span = models.PositiveIntegerField(default=0, help_text="One more than its last passage's position.")
     indexed_passages = models.PositiveIntegerField(default=0, help_text="Passages that words are found in.")
     indexed_words = models.PositiveBigIntegerField(default=0, help_text="How many words these have.")
@@ -130,7 +133,7 @@ class Version(BaseTenantModel):
             # What each search reads of the versions that answer.
             models.Index(
                 fields=["creator"],
-                include=["ordinal", "indexed_span", "indexed_passages", "indexed_words"],
+                include=["ordinal", "indexed_span", "indexed_passages", "indexed_words", "patches"],
                 condition=models.Q(live=True),
                 name="version_live",
             ),

@@ -221,11 +221,11 @@ class _Search:
     def _holding_phrase(self, found: Candidates, numbers: Integers, phrase: Phrase) -> Steps[Integers]:
         if not len(numbers):
             return numbers
-        named = self._named(found, numbers)
-        values = {**named, "phrase": phrase.text, "configurations": CONFIGURATION_NAMES}
+        values = {**self._named(found, numbers), "phrase": phrase.text, "configurations": CONFIGURATION_NAMES}
         # In one message: a passage whose version is indexed anew is there no more, and would look like one without.
-        rows, ((count,),) = yield [(statements.HOLD_PHRASE, values), (statements.THERE, named)]
-        if count < len(np.unique(named["ordinals"])):
+        there = self._there(found, numbers)
+        rows, ((count,),) = yield [(statements.HOLD_PHRASE, values), (statements.THERE, there)]
+        if count < len(there["versions"]):
             raise _Moved
         return _numbers(found, rows)
 
@@ -247,11 +247,16 @@ class _Search:
 
     def _require_unmoved(self, found: Candidates, numbers: Integers) -> Steps[None]:
         """Raise `_Moved` unless the versions that these passages belong to are all there as they were."""
-        ordinals = np.unique(found.places.named(numbers)[0])
-        values = {"creator": self.values["creator"], "ordinals": ordinals.tolist()}
-        ((count,),) = (yield [(statements.THERE, values)])[0]
-        if count < len(ordinals):
+        there = self._there(found, numbers)
+        ((count,),) = (yield [(statements.THERE, there)])[0]
+        if count < len(there["versions"]):
             raise _Moved
+
+    def _there(self, found: Candidates, numbers: Integers) -> dict[str, Any]:
+        """The versions that passages belong to, as they were."""
+        versions = np.unique(found.places.named(numbers)[0]).tolist()
+        patches = [found.places.patches.get(ordinal, b"") for ordinal in versions]
+        return {"creator": self.values["creator"], "versions": versions, "patches": patches}
 
     def _answer(self, found: Candidates, ranked: Ranked, lexical: Leg, near: Leg) -> Steps[Found]:
         """Load the best passages, and let the very best vouch for each other."""
@@ -268,10 +273,12 @@ class _Search:
             "model": self.question.model,
         }
         (loaded,) = yield [(statements.PASSAGES, values)]
+        if any(row[-2] != found.places.patches.get(row[0], b"") for row in loaded):
+            raise _Moved
         if len(loaded) < len(wanted):
             yield from self._require_unmoved(found, wanted)
         numbers = _numbers(found, loaded).tolist()
-        passages = dict(zip(numbers, (row[1:-1] for row in loaded), strict=True))
+        passages = dict(zip(numbers, (row[1:-2] for row in loaded), strict=True))
         smooth = _smoothed(ranked, {number: row[-1] for number, row in zip(numbers, loaded, strict=True) if row[-1]})
         answer = [(place, int(smooth.numbers[place])) for place in legs.at_most(smooth, places, most, limit + _SPARE)]
         hits = [_hit(passages[number], smooth, place) for place, number in answer if number in passages][:limit]

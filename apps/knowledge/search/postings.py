@@ -2,6 +2,9 @@
 
 A row of `Posting.data` holds up to `LONGEST_ROW` entries of 12 bytes in the order of Postgres's `int4send`: ordinal of
 the version, position of the passage in it, how often it holds the lexeme, how many words it has.
+
+A passage that is edited or hidden is indexed by itself, under an ordinal of its own: a patch of its version. Of such a
+passage only the entries under the patch's ordinal count.
 """
 
 from collections.abc import Sequence
@@ -19,6 +22,9 @@ LONGEST_ROW = 128
 MOST = 32767
 ENTRY = np.dtype([("ordinal", ">u4"), ("position", ">u4"), ("frequency", ">u2"), ("length", ">u2")])
 _LIVE = np.dtype([("ordinal", ">u4"), ("span", ">u4")])
+# What `Version.patches` is made of. The row of an index has to hold all of them.
+PATCH = np.dtype([("ordinal", ">u4"), ("position", ">u4")])
+MOST_PATCHES = 200
 
 type Entries = NDArray[np.void]
 
@@ -27,28 +33,42 @@ type Entries = NDArray[np.void]
 class Places:
     """The passages that a search looks at, numbered without gaps: version after version, by ordinal.
 
-    `first` says for each ordinal where its passages begin, -1 for one that is not looked at. `count` is how many
-    numbers there are, those of hidden passages included.
+    `first` says for each ordinal, those of patches included, where the passages of its version begin, -1 for one that
+    is not looked at. `count` is how many numbers there are, those of hidden passages included. `patches` has the
+    patches of each version with any, by its ordinal; `counting` then says under which ordinal each passage's entries
+    count.
     """
 
     ordinals: Integers
     starts: Integers
     first: Integers
     count: int
+    patches: dict[int, bytes]
+    counting: Integers | None
 
     @classmethod
-    def of(cls, live: bytes | None) -> "Places":
-        """From pairs of ordinal and span (one more than the last position), packed as `int4send` does."""
-        pairs = np.frombuffer(live or b"", dtype=_LIVE)
+    def of(cls, live: bytes) -> "Places":
+        """From how many versions there are; ordinal and span (one more than the last position) of each; and ordinal,
+        number of patches and these of each that has any. All packed as `int4send` does."""
+        many = int.from_bytes(live[:4])
+        pairs = np.frombuffer(live, dtype=_LIVE, count=many, offset=4)
         pairs = pairs[pairs["span"] > 0]
         ordinals = pairs["ordinal"].astype(np.int64)
         order = np.argsort(ordinals)
         ordinals, spans = ordinals[order], pairs["span"].astype(np.int64)[order]
         ends = np.cumsum(spans)
         starts = ends - spans
-        first = np.full(int(ordinals[-1]) + 1 if len(ordinals) else 1, -1, dtype=np.int64)
+        patches = _read_patches(live, 4 + many * _LIVE.itemsize)
+        patched = {ordinal: np.frombuffer(packed, dtype=PATCH) for ordinal, packed in patches.items()}
+        every = np.concatenate([ordinals, *(one["ordinal"] for one in patched.values())])
+        first = np.full(int(every.max(initial=0)) + 1, -1, dtype=np.int64)
         first[ordinals] = starts
-        return cls(ordinals, starts, first, int(ends[-1]) if len(ends) else 0)
+        counting = np.repeat(ordinals, spans)
+        for ordinal, one in patched.items():
+            first[one["ordinal"]] = first[ordinal]
+            counting[first[ordinal] + one["position"].astype(np.int64)] = one["ordinal"]
+        count = int(ends[-1]) if len(ends) else 0
+        return cls(ordinals, starts, first, count, patches, counting if patched else None)
 
     def numbers(self, ordinals: Any, positions: Any) -> Integers:
         """The number of each passage; -1 for one that is not looked at."""
@@ -56,6 +76,13 @@ class Places:
         known = ordinals < len(self.first)
         starts = np.where(known, self.first[np.where(known, ordinals, 0)], -1)
         return np.where(starts >= 0, starts + np.asarray(positions, dtype=np.int64), -1)
+
+    def counted(self, ordinals: Any, positions: Any) -> Integers:
+        """The number of the passage that each entry is about; -1 for an entry that does not count."""
+        numbers = self.numbers(ordinals, positions)
+        if self.counting is None:
+            return numbers
+        return np.where((numbers >= 0) & (self.counting[numbers] == ordinals), numbers, -1)
 
     def versions(self, numbers: Integers) -> Integers:
         """Which of the versions, counted from 0 in order of their ordinals, each passage belongs to."""
@@ -77,9 +104,9 @@ class Holders:
 
     @classmethod
     def of(cls, data: bytes, places: Places) -> "Holders":
-        """From packed entries, without those of versions that are not looked at."""
+        """From packed entries, without those that do not count."""
         entries = np.frombuffer(data, dtype=ENTRY)
-        numbers = places.numbers(entries["ordinal"], entries["position"])
+        numbers = places.counted(entries["ordinal"], entries["position"])
         kept = numbers >= 0
         frequencies, lengths = entries["frequency"][kept], entries["length"][kept]
         return cls(numbers[kept], frequencies.astype(np.float64), lengths.astype(np.float64))
@@ -93,6 +120,16 @@ class Holders:
         numbers, places, inverse = np.unique(every, return_index=True, return_inverse=True)
         frequencies = np.bincount(inverse, np.concatenate([one.frequencies for one in alternatives]))
         return cls(numbers, frequencies, np.concatenate([one.lengths for one in alternatives])[places])
+
+
+def _read_patches(packed: bytes, start: int) -> dict[int, bytes]:
+    found = {}
+    while start < len(packed):
+        ordinal, count = int.from_bytes(packed[start : start + 4]), int.from_bytes(packed[start + 4 : start + 8])
+        end = start + 8 + count * PATCH.itemsize
+        found[ordinal] = packed[start + 8 : end]
+        start = end
+    return found
 
 
 def pack(entries: Entries) -> list[bytes]:

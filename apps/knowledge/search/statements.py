@@ -29,14 +29,21 @@ SELECT (SELECT cell_model FROM knowledge_searchindex WHERE creator_id = %(creato
        (SELECT coalesce(sum(v.indexed_passages), 0) FROM {where})
 """
 
+# The versions that answer, as `Places` reads them.
+LIVE = """
+int4send(count(*)::int)
+    || coalesce(string_agg(int4send(v.ordinal::int) || int4send(v.indexed_span::int), ''), '')
+    || coalesce(string_agg(int4send(v.ordinal::int) || int4send(octet_length(v.patches) / 8) || v.patches, '')
+                FILTER (WHERE v.patches <> ''), '')
+"""
+
 # ---- The legs, in one statement, so that all its parts see one state of the index: what counts as a document, what is
 # counted in it, and what is near. Rows of kind, name, bytes, number, number.
 
-_CANDIDATES = """
-SELECT 'live'::text AS kind, NULL::text AS name,
-       string_agg(int4send(v.ordinal::int) || int4send(v.indexed_span::int), '') AS data,
+_CANDIDATES = f"""
+SELECT 'live'::text AS kind, NULL::text AS name, {LIVE} AS data,
        sum(v.indexed_passages)::bigint AS passages, sum(v.indexed_words)::bigint AS words
-  FROM {where} AND v.ordinal IS NOT NULL
+  FROM {{where}} AND v.ordinal IS NOT NULL
 UNION ALL
 SELECT 'posting', lexeme, string_agg(data, ''), NULL, NULL
   FROM knowledge_posting WHERE creator_id = %(creator)s AND lexeme = ANY(%(lexemes)s::text[]) GROUP BY lexeme
@@ -106,7 +113,7 @@ SELECT w.ordinal, w.position, p.score
 # With the vectors of those that are `first`.
 PASSAGES = """
 SELECT w.ordinal, w.position, p.id, v.document_id, v.id, p.title, p.text, p.page, p.heading, p.seconds, v.media_type,
-       p.vector
+       v.patches, p.vector
   FROM unnest(%(ordinals)s::int[], %(positions)s::int[], %(first)s::bool[]) AS w(ordinal, position, first)
   JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal,
        LATERAL (SELECT c.id, d.title, c.text, c.page, c.heading, c.seconds, halfvec_send(x.embedding) AS vector
@@ -128,7 +135,11 @@ SELECT w.ordinal, w.position
                                      %(phrase)s)
 """
 # How many versions there still are as they were indexed. No ordinal comes back.
-THERE = "SELECT count(*) FROM knowledge_version WHERE creator_id = %(creator)s AND ordinal = ANY(%(ordinals)s)"
+THERE = """
+SELECT count(*)
+  FROM unnest(%(versions)s::int[], %(patches)s::bytea[]) AS w(ordinal, patches)
+  JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal AND v.patches = w.patches
+"""
 # The passages around some others, `around` to each side. The sums come first: a sum may overflow, which is a way to
 # leak, so beside a policy's table a condition with one in it would only be checked once a whole version is read.
 NEIGHBOURS = """

@@ -1,6 +1,7 @@
 """Tidying a creator's index of words: full rows of postings, and none of passages that are gone."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from apps.knowledge.models import SearchIndex, Version
 from apps.knowledge.search.index import CONFIGURATION_NAMES
-from apps.knowledge.search.postings import ENTRY, LONGEST_ROW, pack
+from apps.knowledge.search.postings import ENTRY, LONGEST_ROW, PATCH, Entries, pack
 from shared.tenancy.scope import require_creator
 
 # Lexemes, and words, that are looked at in one transaction: some hundredths of a second, while nothing is indexed.
@@ -63,8 +64,7 @@ class Merging:
             if not rows:
                 return False
             self.after = rows[-1][1]
-            # Read after the rows, so that it has every version that these can be of.
-            known = np.sort(np.array(_ordinals(), dtype=np.int64))
+            known = _Known.read()  # after the rows, so that it has every version that these can be of
             by_lexeme: dict[str, list[tuple[object, bytes]]] = {}
             for row_id, lexeme, data in rows:
                 by_lexeme.setdefault(lexeme, []).append((row_id, data))
@@ -107,16 +107,37 @@ def note_tidied(index: SearchIndex, *, added: int) -> None:
     index.save(update_fields=["added", "merged"])
 
 
-def _merged(rows: list[bytes], known: NDArray[np.int64]) -> list[bytes] | None:
-    """The same entries in full rows, without those of versions that are gone. None: they are so already."""
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What entries may be of: the ordinals of versions, which passages of these are patched, and by which patches."""
+
+    ordinals: NDArray[np.int64]
+    patched: NDArray[np.int64]
+    patches: NDArray[np.int64]
+
+    @classmethod
+    def read(cls) -> "_Known":
+        rows = list(Version.objects.filter(ordinal__isnull=False).values_list("ordinal", "patches"))
+        ones = [(ordinal, np.frombuffer(bytes(packed), dtype=PATCH)) for ordinal, packed in rows if packed]
+        every = np.concatenate([np.zeros(0, dtype=PATCH), *(one for _, one in ones)])
+        versions = np.repeat([ordinal for ordinal, _ in ones], [len(one) for _, one in ones]).astype(np.int64)
+        ordinals = np.array([ordinal for ordinal, _ in rows], dtype=np.int64)
+        return cls(ordinals, _keys(versions, every["position"]), _keys(every["ordinal"], every["position"]))
+
+    def counting(self, entries: Entries) -> NDArray[np.bool_]:
+        keys = _keys(entries["ordinal"], entries["position"])
+        whole: NDArray[np.bool_] = np.isin(entries["ordinal"], self.ordinals) & ~np.isin(keys, self.patched)
+        return whole | np.isin(keys, self.patches)
+
+
+def _keys(ordinals: NDArray[Any], positions: NDArray[Any]) -> NDArray[np.int64]:
+    return (ordinals.astype(np.int64) << 32) | positions.astype(np.int64)
+
+
+def _merged(rows: list[bytes], known: _Known) -> list[bytes] | None:
+    """The same entries in full rows, without those that count for nothing. None: they are so already."""
     entries = np.frombuffer(b"".join(rows), dtype=ENTRY)
-    ordinals = entries["ordinal"].astype(np.int64)
-    places = np.minimum(np.searchsorted(known, ordinals), max(len(known) - 1, 0))
-    kept = known[places] == ordinals if len(known) else np.zeros(len(entries), dtype=np.bool_)
+    kept = known.counting(entries)
     if kept.all() and len(rows) <= -(-len(entries) // LONGEST_ROW):
         return None
     return pack(entries[kept]) if kept.any() else []
-
-
-def _ordinals() -> list[int]:
-    return list(Version.objects.filter(ordinal__isnull=False).values_list("ordinal", flat=True))

@@ -15,6 +15,7 @@ from rapidfuzz.distance import OSA
 from apps.knowledge.search.index import CONFIGURATION_NAMES
 from apps.knowledge.search.postings import Holders, Places
 from apps.knowledge.search.query import Query, parse
+from apps.knowledge.search.statements import EVERYWHERE, LIVE
 from shared.tenancy.reads import Rows, Steps
 from shared.tenancy.scope import require_creator
 
@@ -69,10 +70,7 @@ SELECT s.model, s.cell_model,
          WHERE v.creator_id = %(creator)s AND v.live)
   FROM knowledge_searchindex s WHERE s.creator_id = %(creator)s
 """
-_LIVE = """
-SELECT string_agg(int4send(v.ordinal::int) || int4send(v.indexed_span::int), '')
-  FROM knowledge_version v WHERE v.creator_id = %(creator)s AND v.live AND v.ordinal IS NOT NULL
-"""
+_LIVE = f"SELECT {LIVE} FROM {EVERYWHERE} AND v.ordinal IS NOT NULL"
 _COMPLETIONS = """
 SELECT text FROM knowledge_word
  WHERE creator_id = %(creator)s AND text >= %(from_{n})s AND text < %(to_{n})s ORDER BY text LIMIT 200

@@ -117,8 +117,8 @@ def _apply(document: Document, correction: Correction, new: NewText | None) -> N
             store_meanings(version_id=version_id, model=new.model, meanings=[meaning])
         hide_meaning(version_id=version_id, position=position, hidden=correction.hidden)
     for version in Version.objects.filter(id__in=[version_id for version_id, _ in rows]):
-        changed = [] if new is None else [correction.source]
-        index_words(version_id=version.id, language=version.language, title=document.title, sources=changed)
+        changed = [position for version_id, position in rows if version_id == version.id]
+        index_words(version_id=version.id, language=version.language, title=document.title, positions=changed)
 
 
 def _of_live_version(document: Document) -> Any:

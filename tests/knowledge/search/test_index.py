@@ -1,15 +1,21 @@
 """The index of words says what the tables say, whatever happens to documents."""
 
+from uuid import uuid4
+
 import numpy as np
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pgvector import HalfVector
 
 from apps.knowledge import indexing, tending
 from apps.knowledge.hashes import embedder_hash
 from apps.knowledge.models import Chunk, Posting, SearchIndex, Vector, Version, Word
-from apps.knowledge.search.postings import ENTRY, LONGEST_ROW
-from apps.knowledge.services import indexes
+from apps.knowledge.search import index
+from apps.knowledge.search.postings import ENTRY, LONGEST_ROW, MOST_PATCHES, PATCH
+from apps.knowledge.services import corrections, indexes
 from apps.knowledge.services.versions import living_jobs
 from shared.tenancy.run import run_as
 from shared.tenancy.scope import creator_scope
@@ -65,6 +71,12 @@ def others(alice, ready):
     return [ready(alice, b"Refunds of cats, and refunds again.", "a.txt"), ready(alice, b"Of sofas.", "b.txt")]
 
 
+@pytest.fixture
+def book(alice, ready):
+    """A document of five passages that all say something of what is asked."""
+    return ready(alice, parts(*(f"{question} number {place}" for place, question in enumerate(QUESTIONS))), "book.md")
+
+
 def tidy(person):
     async_to_sync(indexing.tidy)(person.actor)
 
@@ -108,6 +120,69 @@ def test_a_hidden_passage_counts_for_nothing_until_it_is_shown(words_alone, alic
 
     agrees()
     assert words_alone(alice, "cats") == before
+
+
+def test_only_the_passage_that_changed_is_indexed_again(alice, agrees, policy, others, change):
+    with creator_scope(alice.creator.id):
+        before = {row.id: bytes(row.data) for row in Posting.objects.all()}
+        ordinal = Version.objects.get(document=policy).ordinal
+    change(policy, 2, text="Refunds, refunds, and no airships.")
+    change(policy, 0, hidden=True)
+    change(policy, 2, text="Airships after all.")
+
+    agrees()
+    with creator_scope(alice.creator.id):
+        version = Version.objects.get(document=policy)
+        pairs = np.frombuffer(bytes(version.patches), dtype=PATCH).tolist()
+        assert version.ordinal == ordinal
+        assert pairs == [(ordinal + 4, 0), (ordinal + 5, 2)]
+        added = b"".join(bytes(row.data) for row in Posting.objects.exclude(id__in=before))
+        assert {entry[:2] for entry in np.frombuffer(added, dtype=ENTRY).tolist()} == {
+            (ordinal + 3, 2),
+            (ordinal + 5, 2),
+        }
+        assert {row.id: bytes(row.data) for row in Posting.objects.filter(id__in=before)} == before
+
+
+def test_a_version_with_many_patches_is_indexed_as_a_whole(alice, agrees, policy, others, change, monkeypatch):
+    monkeypatch.setattr(index, "MOST_PATCHES", 2)
+    with creator_scope(alice.creator.id):
+        ordinal = Version.objects.get(document=policy).ordinal
+    for position in range(3):
+        change(policy, position, text=f"Refunds and sofas number {position}.")
+
+    agrees()
+    with creator_scope(alice.creator.id):
+        version = Version.objects.get(document=policy)
+        assert (version.ordinal, bytes(version.patches)) == (ordinal + 5, b"")
+
+
+def test_as_many_patches_as_are_allowed_fit_into_the_index(alice, policy):
+    numbers = np.random.default_rng(1).integers(0, 2**31, (MOST_PATCHES, 2))  # nothing that could be compressed
+    patches = np.array([tuple(pair) for pair in numbers.tolist()], dtype=PATCH).tobytes()
+    with creator_scope(alice.creator.id):
+        Version.objects.filter(document=policy).update(patches=patches)
+
+        assert bytes(Version.objects.get(document=policy).patches) == patches
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["hide", "show", *QUESTIONS])), max_size=8), st.booleans())
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_edited_and_hidden_the_index_says_what_the_tables_say(alice, agrees, book, serve, acts, tidied):
+    for position, what in acts:
+        with creator_scope(alice.creator.id):
+            chunk = Chunk.objects.get(document=book, position=position)
+        about = {"document_id": book.id, "chunk_id": chunk.id}
+        if what in ("hide", "show"):
+            serve(alice.actor, corrections.correct_passage, hidden=what == "hide", **about)
+        else:
+            vector = HalfVector([1.0] + [0.0] * 383)
+            new = corrections.NewText(what, 3, vector, embedder_hash("words"), uuid4())
+            serve(alice.actor, corrections.correct_passage, new=new, **about)
+    if tidied:
+        tidy(alice)
+
+    agrees()
 
 
 def test_a_title_counts_for_each_passage_until_it_is_another(client, alice, words_alone, agrees, policy, others):
@@ -162,10 +237,16 @@ def test_tidying_merges_rows_and_drops_what_is_gone_and_changes_no_answer(
     with creator_scope(alice.creator.id):
         assert Posting.objects.filter(lexeme="refund").count() == 1
         entries = np.frombuffer(b"".join(bytes(row.data) for row in Posting.objects.all()), dtype=ENTRY)
-        known = set(Version.objects.filter(ordinal__isnull=False).values_list("ordinal", flat=True))
-        assert set(entries["ordinal"].tolist()) == known
+        versions = Version.objects.get(document=policy), Version.objects.get(document=others[0])
+        ((patch, position),) = np.frombuffer(bytes(versions[0].patches), dtype=PATCH).tolist()
+        assert {entry[:2] for entry in entries[["ordinal", "position"]].tolist()} == {
+            (patch, position),
+            (versions[0].ordinal, 1),
+            (versions[0].ordinal, 2),
+            (versions[1].ordinal, 0),
+        }
         index = SearchIndex.objects.get()
-        assert (index.added, index.merged) == (0, len(known))
+        assert (index.added, index.merged) == (0, 2)
 
 
 def test_tidying_sweeps_words_that_no_passage_has(client, alice, policy, others, ready, words_alone):

@@ -21,9 +21,19 @@ def entry(ordinal, position, frequency, length):
     return pack(">IIHH", ordinal, position, frequency, length)
 
 
+def live_rows(spans, patches=()):
+    """What `statements.LIVE` gives: the span of each version by its ordinal, and (patch, position) pairs of some."""
+    listed = b"".join(pack(">II", ordinal, span) for ordinal, span in spans.items())
+    patched = b"".join(
+        pack(f">{2 + 2 * len(pairs)}I", ordinal, len(pairs), *(number for pair in pairs for number in pair))
+        for ordinal, pairs in dict(patches).items()
+    )
+    return pack(">I", len(spans)) + listed + patched
+
+
 def found_in(versions, question, others=()):
     """What the statement of the legs gives for versions: lists of passages, lists of words. `others` answer no more."""
-    live = b"".join(pack(">II", ordinal, len(version)) for ordinal, version in zip(ORDINALS, versions, strict=False))
+    live = live_rows({ordinal: len(version) for ordinal, version in zip(ORDINALS, versions, strict=False)})
     passages = [words for version in versions for words in version]
     rows = [("live", None, live, len(passages), sum(map(len, passages))), ("cells", None, None, None, None)]
     for word in question:
@@ -104,13 +114,31 @@ def test_packed_rows_are_full_but_the_last_and_in_order():
 
 
 def test_passages_of_versions_that_are_not_looked_at_have_no_number():
-    places = Places.of(pack(">IIII", 5, 2, 2, 3))
+    places = Places.of(live_rows({5: 2, 2: 3}))
 
     assert places.count == 5
     assert places.numbers([2, 5, 5, 3, 6, 2**31], [2, 0, 1, 0, 0, 0]).tolist() == [2, 3, 4, -1, -1, -1]
     assert [part.tolist() for part in places.named(np.array([0, 2, 3, 4]))] == [[2, 2, 5, 5], [0, 2, 0, 1]]
-    assert Places.of(None).numbers([0, 1], [0, 0]).tolist() == [-1, -1]
+    assert Places.of(live_rows({})).numbers([0, 1], [0, 0]).tolist() == [-1, -1]
     assert len(Holders.of(b"", places).numbers) == 0
+
+
+def test_of_a_patched_passage_only_the_patchs_entries_count():
+    places = Places.of(live_rows({5: 2, 2: 3}, {2: [(9, 1), (8, 2)]}))
+    entries = [(2, 0), (2, 1), (9, 1), (9, 2), (8, 2), (5, 1), (7, 1), (9, 0)]
+
+    counted = places.counted(np.array([one for one, _ in entries]), np.array([one for _, one in entries]))
+
+    assert counted.tolist() == [0, -1, 1, -1, 2, 4, -1, -1]
+    # The vectors of a version go by its own ordinal, whatever is patched.
+    assert places.numbers([2, 2, 2], [0, 1, 2]).tolist() == [0, 1, 2]
+    assert [part.tolist() for part in places.named(np.array([1, 4]))] == [[2, 5], [1, 1]]
+
+
+def test_a_patch_may_have_a_lower_or_a_higher_ordinal_than_any_version():
+    for patch in (1, 50):
+        places = Places.of(live_rows({7: 2}, {7: [(patch, 0)]}))
+        assert places.counted(np.array([patch, 7, 7, 60]), np.array([0, 0, 1, 0])).tolist() == [0, -1, 1, -1]
 
 
 @given(
