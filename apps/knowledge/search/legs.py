@@ -108,7 +108,7 @@ def read_candidates(rows: Rows, question: Understood) -> Candidates:
         if not alternatives:
             continue
         one = Holders.of_any(alternatives)
-        average = int(words) / max(int(count), 1)
+        average = words / max(count, 1)
         gain = ranking.bm25_gain(
             one.frequencies, one.lengths, holders=len(one.numbers), count=int(count), average_length=average
         )

@@ -42,7 +42,7 @@ int4send(count(*)::int)
 
 _CANDIDATES = f"""
 SELECT 'live'::text AS kind, NULL::text AS name, {LIVE} AS data,
-       sum(v.indexed_passages)::bigint AS passages, sum(v.indexed_words)::bigint AS words
+       coalesce(sum(v.indexed_passages), 0)::bigint AS passages, coalesce(sum(v.indexed_words), 0)::bigint AS words
   FROM {{where}} AND v.ordinal IS NOT NULL
 UNION ALL
 SELECT 'posting', lexeme, string_agg(data, ''), NULL, NULL

@@ -9,6 +9,7 @@ from apps.knowledge.search import finder
 from apps.knowledge.search.finder import Question, find_passages
 from apps.knowledge.search.words import understand
 from apps.knowledge.services import corrections
+from apps.knowledge.services.documents import delete_document
 from shared.tenancy.reads import follow_in_transaction
 from shared.tenancy.scope import creator_scope
 
@@ -47,10 +48,10 @@ def disturbed(steps, at, change):
 def ask_while(alice):
     """What is found when something is changed before one of the messages, and how many of these there are."""
 
-    def call(text, at, change):
+    def call(text, at, change, **where):
         with creator_scope(alice.creator.id):
             understood = follow_in_transaction(understand(text))
-            question = Question(text, [1.0] + [0.0] * 383, embedder_hash("words"))
+            question = Question(text, [1.0] + [0.0] * 383, embedder_hash("words"), **where)
             found = follow_in_transaction(disturbed(find_passages(question, understood), at, change))
             return [hit.text.partition("\n\n")[2] for hit in found.hits]
 
@@ -79,3 +80,17 @@ def test_a_passage_is_found_though_another_of_its_document_is_hidden(ask_while, 
 @pytest.mark.parametrize("at", range(2))
 def test_a_passage_that_is_hidden_meanwhile_is_not_found(ask_while, hide, text, at):
     assert "Cats say good morning." not in ask_while(text, at, lambda: hide(0))
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+@pytest.mark.parametrize("at", range(4))
+def test_a_document_that_is_deleted_meanwhile_is_not_found(alice, ask_while, greetings, serve, text, at):
+    """Asked for in it alone, there is nothing left to count its words in."""
+
+    def delete():
+        serve(alice.actor, delete_document, document_id=greetings.id)
+
+    found = ask_while(text, at, delete, document_id=greetings.id)
+
+    # The last message loads the passages; whoever asks after that has been answered.
+    assert found == [] or (at >= 3 and "Cats say good morning." in found)
