@@ -167,11 +167,11 @@ def _place_noun(media_type: str) -> str:
     return media_types.place_kind(media_type) or "page"
 
 
-def present_hit(query: str, hit: Hit) -> HitView:
+def present_hit(lexemes: frozenset[str], hit: Hit) -> HitView:
     """A search result with the question's words marked."""
     text = _without_heading(hit)
-    pieces, is_whole = excerpt(query, text)
-    whole = None if is_whole else mark_words(query, text)
+    pieces, is_whole = excerpt(lexemes, text, hit.language)
+    whole = None if is_whole else mark_words(lexemes, text, hit.language)
     place = place_of(hit.media_type, hit.page, hit.seconds)
     return HitView(hit.chunk_id, hit.document_id, hit.title, place, hit.heading, pieces, whole)
 

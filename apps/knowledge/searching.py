@@ -55,7 +55,8 @@ class Result:
 class Answer:
     """What a search found, and how long it took. `corrected`: the question that was answered instead, if another.
 
-    `id` is what clicks on the results name.
+    `lexemes` are those of the question; a passage is marked where it has words of them. `id` is what clicks on the
+    results name.
     """
 
     query: str
@@ -63,6 +64,7 @@ class Answer:
     took_ms: int
     results: list[Result]
     legs: Legs | None = None
+    lexemes: frozenset[str] = frozenset()
     id: UUID = field(default_factory=uuid7)
 
 
@@ -94,11 +96,12 @@ async def search_passages(
     )
     found, beside = await follow(actor, lambda: searching.search(question, understood, around=around))
     results = [
-        Result(hit, find_words(understood.meaning, hit.text), beside.get(hit.chunk_id, [])) for hit in found.hits
+        Result(hit, find_words(understood.sought, hit.text, hit.language), beside.get(hit.chunk_id, []))
+        for hit in found.hits
     ]
     took = round((time.perf_counter() - began) * 1000)
     legs = Legs(found.lexical, found.vector) if explain else None
-    return Answer(query, understood.corrected, took, results, legs)
+    return Answer(query, understood.corrected, took, results, legs, understood.sought)
 
 
 async def suggest(who: Asker, text: str) -> list[str]:

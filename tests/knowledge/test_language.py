@@ -6,7 +6,7 @@ from django.db import connection
 
 from apps.knowledge.extraction.language import CONFIGURATIONS, _pieces, configuration_of, detect_language
 
-_TEXTS = {
+TEXTS = {
     "ar": "يمكن لعملائنا إلغاء برنامج التدريب خلال ثلاثين يوما. يرجى إرسال الفاتورة إلى قسم المحاسبة قبل يوم الجمعة.",
     "da": "Vores kunder kan opsige forløbet inden for tredive dage. Send venligst fakturaen til regnskabsafdelingen.",
     "de": "Unsere Kunden können das Coaching innerhalb von dreißig Tagen kündigen. Bitte senden Sie die Rechnung bald.",
@@ -31,9 +31,9 @@ _TEXTS = {
 }
 
 
-@pytest.mark.parametrize("language", _TEXTS)
+@pytest.mark.parametrize("language", TEXTS)
 def test_the_language_of_two_sentences_is_told(language):
-    assert detect_language(_TEXTS[language]) == language
+    assert detect_language(TEXTS[language]) == language
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_a_language_written_in_another_script_is_none():
 
 
 def test_most_of_a_text_decides_wherever_it_stands():
-    cover, body = _TEXTS["en"] * 30, _TEXTS["de"] * 60
+    cover, body = TEXTS["en"] * 30, TEXTS["de"] * 60
 
     assert detect_language(cover + body) == "de"
     assert detect_language(body + cover) == "de"
 
 
 def test_of_a_whole_book_no_more_is_judged_than_of_some_pages_and_always_the_same():
-    book = _TEXTS["fr"] * 30_000
+    book = TEXTS["fr"] * 30_000
 
     assert detect_language(book) == detect_language(book) == "fr"
     assert sum(map(len, _pieces(book))) == 40 * 300

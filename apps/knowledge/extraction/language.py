@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+# A text too short to tell its language is most likely in this one.
+DEFAULT_LANGUAGE = "en"
 CONFIGURATIONS: Mapping[str, str] = MappingProxyType(
     {
         "ar": "arabic",

@@ -45,8 +45,7 @@ async def search(request: HttpRequest) -> HttpResponse:
             # The page stays usable, with the question still in its box.
             context["refusal"], status = error.detail, error.status
         else:
-            asked = answer.corrected or query
-            context["results"] = [present_hit(asked, result.hit) for result in answer.results]
+            context["results"] = [present_hit(answer.lexemes, result.hit) for result in answer.results]
             context["corrected"] = answer.corrected
             context["took_ms"] = answer.took_ms
             context["search_id"] = answer.id

@@ -91,6 +91,7 @@ class Hit:
     heading: str
     seconds: int | None
     media_type: str
+    language: str
     score: float
     lexical: float = 0.0
     vector: float = 0.0

@@ -13,14 +13,12 @@ import numpy as np
 import orjson
 from django.db import connection
 
-from apps.knowledge.extraction.language import CONFIGURATIONS, configuration_of
+from apps.knowledge.extraction.language import CONFIGURATIONS, DEFAULT_LANGUAGE, configuration_of
 from apps.knowledge.models import LONGEST_WORD, Chunk, Vector, Version
 from apps.knowledge.search.postings import LONGEST_ROW, MOST, MOST_PATCHES, PATCH
 from shared.tenancy.ids import uuid7
 from shared.tenancy.scope import require_creator
 
-# A text too short to tell its language is most likely in this one.
-DEFAULT_LANGUAGE = "en"
 # For a statement: the name of the configuration for each language that has one.
 CONFIGURATION_NAMES = orjson.dumps({**CONFIGURATIONS, "": configuration_of(DEFAULT_LANGUAGE)}).decode()
 

@@ -113,7 +113,7 @@ SELECT w.ordinal, w.position, p.score
 # With the vectors of those that are `first`.
 PASSAGES = """
 SELECT w.ordinal, w.position, p.id, v.document_id, v.id, p.title, p.text, p.page, p.heading, p.seconds, v.media_type,
-       v.patches, p.vector
+       v.language, v.patches, p.vector
   FROM unnest(%(ordinals)s::int[], %(positions)s::int[], %(first)s::bool[]) AS w(ordinal, position, first)
   JOIN knowledge_version v ON v.creator_id = %(creator)s AND v.ordinal = w.ordinal,
        LATERAL (SELECT c.id, d.title, c.text, c.page, c.heading, c.seconds, halfvec_send(x.embedding) AS vector

@@ -122,6 +122,12 @@ class Understood:
             wanted.update(lexeme for group in phrase.groups for lexeme in group)
         return sorted(wanted)
 
+    @property
+    def sought(self) -> frozenset[str]:
+        """What a passage is found for: the same without what is excluded."""
+        phrases = (lexeme for phrase in self.required for group in phrase.groups for lexeme in group)
+        return frozenset(lexeme for term in self.terms for lexeme in term).union(phrases)
+
 
 @dataclass(slots=True)
 class _Word:
