@@ -136,6 +136,16 @@ async def test_a_model_that_cannot_be_shortened_is_asked_as_it_is(refusal):
     assert ["dimensions" in orjson.loads(request.content) for request in asked] == [True, False, False]
 
 
+async def test_a_refusal_by_mistake_is_forgotten():
+    """Once busy, say, the endpoint answers 400; without being asked for a number it gives another one."""
+    answers = iter([httpx.Response(400)])
+    embedder, _ = endpoint(lambda body: next(answers, None) or vectors_for(body, size=body.get("dimensions", 1536)))
+
+    with pytest.raises(EmbeddingUnavailable):
+        await embedder.embed(["text"])
+    assert (await embedder.embed(["text"])).shape == (1, DIMENSIONS)
+
+
 async def test_an_endpoint_that_refuses_everything_is_asked_in_full_again():
     embedder, asked = endpoint(httpx.Response(400))
 

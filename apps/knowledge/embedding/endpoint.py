@@ -59,16 +59,17 @@ class EndpointEmbedder:
         question = {"model": self.model, "input": list(texts)}
         try:
             answer = await client.post(self.url, json=question | self._length)
-            if self._length and answer.status_code in _REFUSED:
+            refused = bool(self._length) and answer.status_code in _REFUSED
+            if refused:
                 answer = await client.post(self.url, json=question)
-                if answer.is_success:
-                    self._length = {}
             answer.raise_for_status()
             vectors = _read(answer.json())
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise EmbeddingUnavailable from error
         if vectors.shape != (len(texts), self.dimensions) or not np.isfinite(vectors).all():
             raise EmbeddingUnavailable(f"The embedding service does not give {self.dimensions} numbers for each text.")
+        if refused:
+            self._length = {}  # it gives as many by itself, and needs not be asked twice again
         return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9))
 
 

@@ -1,4 +1,4 @@
-"""Vectors of more dimensions than a search reads a row for each of stay in the row.
+"""Long vectors stay in their rows.
 
 Postgres moves a value out of a row of more than 2 kB, which is a thousand dimensions, and a search would fetch every
 vector that it looks at from another table.
@@ -12,7 +12,8 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            "ALTER TABLE knowledge_vector SET (toast_tuple_target = 8160)",
-            "ALTER TABLE knowledge_vector RESET (toast_tuple_target)",
-        ),
+            f"ALTER TABLE {table} SET (toast_tuple_target = 8160)",
+            f"ALTER TABLE {table} RESET (toast_tuple_target)",
+        )
+        for table in ("knowledge_vector", "knowledge_cell")
     ]

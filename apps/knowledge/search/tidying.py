@@ -103,7 +103,8 @@ class WordSweep:
 def note_tidied(index: SearchIndex, *, added: int) -> None:
     """Put down that all is tidy but what was added since; `added` is how much there was when it began."""
     index.added -= added
-    index.merged = Version.objects.filter(ordinal__isnull=False).count() - index.added
+    # An edit adds to the index and to no version: there may have been more of them than there are versions.
+    index.merged = max(Version.objects.filter(ordinal__isnull=False).count() - index.added, 0)
     index.save(update_fields=["added", "merged"])
 
 

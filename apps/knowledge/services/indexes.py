@@ -64,7 +64,8 @@ def sample_for_cells(actor: Actor, *, model: UUID) -> Sample | None:
     index = SearchIndex.objects.first()
     if index is None or not cells.cells_are_due(index, model=model):
         return None
-    return cells.read_sample(model=model, rows=cells.answering_passages())
+    sample = cells.read_sample(model=model, rows=cells.answering_passages())
+    return sample if len(sample.vectors) else None
 
 
 def begin_cells(actor: Actor, *, model: UUID, centres: Matrix) -> None:

@@ -120,6 +120,21 @@ def test_narrowed_to_what_is_large_the_cells_are_looked_at(ask, alice, library, 
     assert "cats" in hits[0]["text"]
 
 
+def test_without_vectors_there_are_no_cells(alice, library):
+    async_to_sync(indexing.sort_vectors)(alice.actor, uuid4())
+
+    with creator_scope(alice.creator.id):
+        assert not Cell.objects.exists()
+
+
+def test_many_vectors_are_compared_some_at_a_time(monkeypatch):
+    generator = np.random.default_rng(1)
+    vectors, centres = generator.normal(size=(40, 8)), generator.normal(size=(6, 8))
+    monkeypatch.setattr(cells, "_COMPARED_AT_ONCE", 7)
+
+    assert cells._nearest(vectors, centres).tolist() == np.argmax(vectors @ centres.T, axis=1).tolist()
+
+
 def test_a_phrase_is_found_whatever_the_cells_are(ask, alice, library):
     sort(alice)
 

@@ -144,6 +144,44 @@ def test_only_the_passage_that_changed_is_indexed_again(alice, agrees, policy, o
         assert {row.id: bytes(row.data) for row in Posting.objects.filter(id__in=before)} == before
 
 
+def test_a_passage_is_patched_where_it_stands_in_each_version(alice, agrees, policy, bring_version, process, change):
+    longer = b"# Before\n\nSomething else.\n\n" + parts("Refunds on mondays.", "Cats on sofas, refunds, cats.")
+    bring_version(alice, policy, longer, name="policy.md")
+    process(alice.actor, policy)
+    agrees()
+    with creator_scope(alice.creator.id):
+        places = {
+            version: set(Chunk.objects.filter(version=version).values_list("source", "position"))
+            for version in Version.objects.filter(document=policy)
+        }
+        shared = set.intersection(*({source for source, _ in ones} for ones in places.values()))
+        assert shared, "no passage stands in both"
+    ((source, position),) = [one for one in places[max(places, key=lambda one: one.number)] if one[0] in shared][:1]
+
+    change(policy, position, hidden=True)
+
+    agrees()
+    with creator_scope(alice.creator.id):
+        for version, ones in places.items():
+            patched = np.frombuffer(bytes(Version.objects.get(id=version.id).patches), dtype=PATCH)["position"]
+            assert patched.tolist() == [place for one, place in ones if one == source]
+    assert position > 0
+
+
+def test_passages_that_are_dropped_are_patched_no_more(client, alice, policy, change, process, monkeypatch):
+    from apps.knowledge.services import switching
+
+    monkeypatch.setattr(switching, "KEPT_VERSIONS", 2)
+    change(policy, 0, hidden=True)
+    for _ in range(2):
+        client.post(f"/api/v1/documents/{policy.id}/reprocess", headers=alice.headers)
+        process(alice.actor, policy)
+
+    with creator_scope(alice.creator.id):
+        first = Version.objects.get(document=policy, number=1)
+        assert (first.ordinal, bytes(first.patches)) == (None, b"")
+
+
 def test_a_version_with_many_patches_is_indexed_as_a_whole(alice, agrees, policy, others, change, monkeypatch):
     monkeypatch.setattr(index, "MOST_PATCHES", 2)
     with creator_scope(alice.creator.id):
@@ -247,6 +285,18 @@ def test_tidying_merges_rows_and_drops_what_is_gone_and_changes_no_answer(
         }
         index = SearchIndex.objects.get()
         assert (index.added, index.merged) == (0, 2)
+
+
+def test_more_edits_during_a_tidying_than_there_are_versions(alice, agrees, policy, change):
+    added = async_to_sync(run_as)(alice.actor, indexes.begin_tidying)
+    for hidden in (True, False, True):
+        change(policy, 0, hidden=hidden)
+    async_to_sync(run_as)(alice.actor, indexes.end_tidying, added=added)
+
+    agrees()
+    with creator_scope(alice.creator.id):
+        entry = SearchIndex.objects.get()
+        assert (entry.added, entry.merged) == (3, 0)
 
 
 def test_tidying_sweeps_words_that_no_passage_has(client, alice, policy, others, ready, words_alone):

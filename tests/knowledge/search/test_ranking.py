@@ -135,6 +135,10 @@ def test_of_a_patched_passage_only_the_patchs_entries_count():
     assert [part.tolist() for part in places.named(np.array([1, 4]))] == [[2, 5], [1, 1]]
 
 
+def test_a_version_without_passages_is_not_looked_at():
+    assert Places.of(live_rows({2: 0, 5: 2})).ordinals.tolist() == [5]
+
+
 def test_a_patch_may_have_a_lower_or_a_higher_ordinal_than_any_version():
     for patch in (1, 50):
         places = Places.of(live_rows({7: 2}, {7: [(patch, 0)]}))
