@@ -136,6 +136,14 @@ async def test_a_model_that_cannot_be_shortened_is_asked_as_it_is(refusal):
     assert ["dimensions" in orjson.loads(request.content) for request in asked] == [True, False, False]
 
 
+def test_the_tokenizer_knows_words_of_english_and_none_that_is_misspelt():
+    words = files.known_words()
+
+    assert {"late", "date", "client", "cancel", "coaching", "morning"} <= words
+    assert not {"wlarus", "recieve", "beleive", "confidentialty", "##ing", "[cls]", "the"} & words
+    assert 20_000 < len(words) < 21_000
+
+
 async def test_a_refusal_by_mistake_is_forgotten():
     """Once busy, say, the endpoint answers 400; without being asked for a number it gives another one."""
     answers = iter([httpx.Response(400)])

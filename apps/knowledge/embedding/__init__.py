@@ -82,7 +82,14 @@ def embedder_of(model: UUID | None) -> Embedder:
 
 
 async def warm_up() -> None:
-    """Load the model that comes along, so that the first search does not wait for it. Leaves endpoints alone."""
+    """Load the model that comes along, and the words that it knows, so that the first search does not wait for them.
+
+    Leaves endpoints alone.
+    """
+    # Imported here: who only names models need not load the tokenizer.
+    from apps.knowledge.embedding.files import known_words
+
+    known_words()
     for embedder, prefix in zip(available_embedders(), ("", "NEXT_"), strict=False):
         if not get_env_value(f"{prefix}EMBEDDING_URL", fallback=True):
             await embedder.embed(["ready"])

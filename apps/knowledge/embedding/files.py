@@ -9,6 +9,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+import orjson
 from tokenizers import Tokenizer
 
 MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
@@ -31,6 +32,13 @@ def new_tokenizer() -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+@cache
+def known_words() -> frozenset[str]:
+    """Words of English that are spelt right: those of four letters and more that the tokenizer has whole, 20,000."""
+    vocabulary = orjson.loads(_tokenizer_json())["model"]["vocab"]
+    return frozenset(word for word in vocabulary if len(word) >= 4 and word.isascii() and word.isalpha())
 
 
 @cache

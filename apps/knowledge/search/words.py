@@ -1,7 +1,8 @@
 """What the words of a question are in the creator's index: as they are, completed, or corrected.
 
-A word that no passage has is half-typed or misspelt. It is taken for the words that it begins; for want of such, for
-the nearest one by letters (optimal string alignment: a letter too many, too few, another one, or two swapped).
+A word that no passage has is half-typed or misspelt. It is taken for the words that it begins; for want of such, and
+unless it is a word of English, for the nearest one by letters (optimal string alignment: a letter too many, too few,
+another one, or two swapped).
 """
 
 import re
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from rapidfuzz.distance import OSA
 
+from apps.knowledge.embedding.files import known_words
 from apps.knowledge.search.index import CONFIGURATION_NAMES
 from apps.knowledge.search.postings import Holders, Places
 from apps.knowledge.search.query import Query, parse
@@ -197,7 +199,10 @@ def _take_for_others(words: Sequence[_Word]) -> Steps[None]:
     if not completed:
         return
     begun = [(_COMPLETIONS.format(n=n), _range(word.core, n)) for n, word in enumerate(completed)]
-    doubtful = [(n, word) for n, word in enumerate(completed) if len(word.core) >= SHORTEST_TYPO]
+    spelt = known_words()  # "late" is no mistake for the "date" that some passage has
+    doubtful = [
+        (n, word) for n, word in enumerate(completed) if len(word.core) >= SHORTEST_TYPO and word.core not in spelt
+    ]
     found = yield begun + [(_ALIKE.format(n=n), _neighbourhood(word.core, n)) for n, word in doubtful]
     candidates = {word.text: [text for (text,) in rows] for word, rows in zip(completed, found, strict=False)}
     misspelt = []

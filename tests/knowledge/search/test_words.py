@@ -81,6 +81,17 @@ def test_words_that_are_there_are_left_alone(ask, alice, library, ready):
     assert ask(alice, "cast")["corrected"] is None
 
 
+def test_a_word_of_english_that_is_only_missing_is_no_mistake(ask, words_alone, alice, ready):
+    ready(alice, b"Book the next date before the call ends.")
+
+    assert ask(alice, "how late")["corrected"] is None
+    assert words_alone(alice, "late") == {}
+    assert ask(alice, "how datte")["corrected"] == "how date"
+    # Half-typed it may be, whether it is a word or not.
+    ready(alice, b"A portrait of the captain.")
+    assert ask(alice, "port")["corrected"] == "portrait"
+
+
 def test_the_nearest_word_that_more_passages_have_is_taken(ask, alice, ready):
     ready(alice, b"We hurt.", "one.txt")
     for number in range(3):
