@@ -206,7 +206,7 @@ def test_a_killed_web_process_is_replaced(hub):
 
     victim.kill()
 
-    assert eventually(lambda: len(web_processes(hub)) == 2 and not victim.is_running())
+    assert eventually(lambda: len(web_processes(hub)) == 2 and not victim.is_running(), seconds=90)
     assert eventually(hub.answers)
 
 
