@@ -223,6 +223,16 @@ def test_variables_that_the_compose_file_reads_are_known():
     assert read <= set(VARIABLES) | COMPOSE_PASSWORDS
 
 
+@pytest.mark.parametrize("service", ["web", "worker"])
+def test_another_embedding_model_is_a_setting_away(service):
+    chosen = {name for name in VARIABLES if "EMBEDDING_" in name}
+    environment = COMPOSE["services"][service]["environment"]
+
+    assert len(chosen) == 8
+    # Blank where it is not set, which counts as absent.
+    assert {name: environment.get(name) for name in chosen} == {name: f"${{{name}:-}}" for name in chosen}
+
+
 def test_every_named_service_and_volume_exists():
     services, volumes = COMPOSE["services"], COMPOSE["volumes"]
     for name, definition in services.items():
